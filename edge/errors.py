@@ -1,0 +1,19 @@
+"""What stops the daemon, with the exit status that tells systemd whether a restart can help."""
+
+
+class EdgeError(Exception):
+    """Base of this folder's errors. `exit_code` is what the process ends with (sysexits.h)."""
+
+    exit_code = 1
+
+
+class ConfigInvalidError(EdgeError):
+    """The configuration has an unknown key, a wrong value or a missing file: print it, exit 78."""
+
+    exit_code = 78
+
+
+class VaultLockedError(EdgeError):
+    """A key is missing or does not fit: print the remedy, exit 77."""
+
+    exit_code = 77

@@ -1,0 +1,96 @@
+"""What one frame says (`PlateCandidate`) and what a whole passing says (`PlateRead`)."""
+
+from dataclasses import dataclass, field
+
+from camera.fix import Fix
+from camera.frame import Moment
+from recognizer.plate import Jurisdiction, Plate
+
+Position = tuple[tuple[str, float], ...]
+"""One character place: the likeliest characters with their probabilities, best first.
+
+Characters are A-Z and 0-9, or "" for "nothing stands here". Probabilities are in [0, 1] and sum to at most 1:
+what the reader finds very unlikely is left out.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Left, top, right, bottom in whole-frame pixels, right and bottom excluded."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        """Pixels from left to right."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        """Pixels from top to bottom."""
+        return self.bottom - self.top
+
+
+@dataclass(frozen=True, slots=True)
+class JurisdictionOpinion:
+    """Who seems to have issued a plate, and how sure the reader is, in [0, 1]."""
+
+    code: Jurisdiction
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlateCandidate:
+    """One frame's opinion of one plate."""
+
+    text: Plate = field(repr=False)
+    """The likeliest characters joined; may be empty when the reader saw nothing legible."""
+    positions: tuple[Position, ...] = field(repr=False)
+    """One per character of `text`, never averaged: one bad character must stay visible."""
+    box: Box
+    detection_confidence: float
+    """That there is a plate at all, in [0, 1]."""
+    jurisdiction: JurisdictionOpinion | None
+    sharpness: float
+    """Variance of the Laplacian of the grey crop resized to 64 px height; larger is sharper."""
+    evidence: bytes = field(repr=False)
+    """JPEG of the plate with its margin."""
+
+    @property
+    def confidences(self) -> tuple[float, ...]:
+        """The probability of each character of `text`, in order."""
+        return tuple(position[0][1] for position in self.positions)
+
+
+@dataclass(frozen=True, slots=True)
+class PlateRead:
+    """One vehicle, one passing, one plate text, with evidence, time and place."""
+
+    read_id: str
+    """Random and unique for ever; says nothing of the plate. Logs carry this."""
+    camera: str
+    plate: Plate = field(repr=False)
+    positions: tuple[Position, ...] = field(repr=False)
+    """The vote per character, one per character of `plate`."""
+    confidence: float
+    """That of the weakest position, in [0, 1]: a plate is only as sure as its least sure character."""
+    jurisdiction: JurisdictionOpinion | None
+    first_seen: Moment
+    settled: Moment
+    """The moment of the frame that settled the read."""
+    box: Box
+    """In the frame of the best candidate."""
+    frames: int
+    """Candidates that went into the vote."""
+    evidence: bytes = field(repr=False)
+    """JPEG of the best candidate's plate with its margin."""
+    fix: Fix | None = field(default=None, repr=False)
+    """Where the unit was at the best candidate."""
+
+    @property
+    def confidences(self) -> tuple[float, ...]:
+        """The voted probability of each character of `plate`, in order."""
+        return tuple(position[0][1] for position in self.positions)

@@ -1,0 +1,1 @@
+"""The department side: takes batches, gives receipts, keeps, shows and logs."""

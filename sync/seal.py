@@ -1,0 +1,85 @@
+"""Encrypt a record before it is stored; open it at the department.
+
+Each record is sealed with AES-256-GCM under an epoch key. The epoch key is made on the unit, kept in memory
+alone, and written down only as sealed by HPKE (RFC 9180: X25519, HKDF-SHA256, AES-256-GCM) to the
+department's public key. A unit that is stolen while switched off can open nothing that it stored.
+
+A nonce is a counter within one epoch: an epoch key is never written down on the unit, so it cannot outlive
+the counter that belongs to it, and no nonce is used twice under one key.
+"""
+
+import secrets
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+from sync.batch import SealedEpoch, SealedRead
+from sync.errors import SealBrokenError
+
+_SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_NONCE_BYTES = 12
+
+
+class EpochSealer:
+    """Seals records of one unit during one epoch. Not for several threads at a time."""
+
+    def __init__(self, unit_id: str, department: X25519PublicKey) -> None:
+        key = AESGCM.generate_key(256)
+        self.epoch = SealedEpoch(epoch_id := secrets.token_hex(16), unit_id, b"")
+        self.epoch = SealedEpoch(
+            epoch_id, unit_id, _SUITE.encrypt(key, department, info=_epoch_info(unit_id, epoch_id))
+        )
+        self._aead = AESGCM(key)
+        self._count = 0
+
+    def seal(self, read_id: str, record: bytes) -> SealedRead:
+        """Return *record* sealed, bound to this unit, epoch and *read_id*."""
+        nonce = self._count.to_bytes(_NONCE_BYTES, "big")
+        self._count += 1
+        bound = _read_info(self.epoch.unit_id, self.epoch.epoch_id, read_id)
+        return SealedRead(read_id, self.epoch.epoch_id, nonce + self._aead.encrypt(nonce, record, bound))
+
+
+class EpochOpener:
+    """Opens records sealed in one epoch; made at the department with its private key."""
+
+    def __init__(self, epoch: SealedEpoch, department: X25519PrivateKey) -> None:
+        """Raises SealBrokenError if *epoch* was altered, or sealed for another unit or department."""
+        try:
+            key = _SUITE.decrypt(
+                epoch.sealed_key, department, info=_epoch_info(epoch.unit_id, epoch.epoch_id)
+            )
+            self._aead = AESGCM(key)
+        except (InvalidTag, ValueError) as error:
+            raise SealBrokenError(
+                f"epoch {epoch.epoch_id}: key does not open; quarantine the batch"
+            ) from error
+        self.epoch = epoch
+
+    def open(self, read: SealedRead) -> bytes:
+        """Return the record in *read*.
+
+        Raises SealBrokenError if it was altered or belongs to another unit, epoch or read id.
+        """
+        nonce, ciphertext = read.sealed[:_NONCE_BYTES], read.sealed[_NONCE_BYTES:]
+        bound = _read_info(self.epoch.unit_id, read.epoch_id, read.read_id)
+        try:
+            return self._aead.decrypt(nonce, ciphertext, bound)
+        except (InvalidTag, ValueError) as error:
+            raise SealBrokenError(f"read {read.read_id}: does not open; quarantine the batch") from error
+
+
+def _epoch_info(unit_id: str, epoch_id: str) -> bytes:
+    return _joined(b"alpr-edge epoch v1", unit_id, epoch_id)
+
+
+def _read_info(unit_id: str, epoch_id: str, read_id: str) -> bytes:
+    return _joined(b"alpr-edge read v1", unit_id, epoch_id, read_id)
+
+
+def _joined(tag: bytes, *names: str) -> bytes:
+    # Each part carries its length: "ab"+"c" and "a"+"bc" must not bind alike.
+    parts = [tag, *(name.encode() for name in names)]
+    return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
