@@ -1,0 +1,1 @@
+"""Renderer, data preparation and training of the plate models; development only, not installed on a unit."""

@@ -1,0 +1,1 @@
+"""The plate reader's network, its samples, training, export and measurement."""
