@@ -1,0 +1,105 @@
+"""What happens to a frame; read this first.
+
+A frame becomes candidates, candidates become a read once per passing vehicle, a read meets the hotlist,
+a hit may become an alert. Nothing here touches a device, the disk, the network, a thread or the clock.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from camera.frame import Frame
+from hotlist_cache.hit import Alert, HotlistHit
+from recognizer.read import PlateCandidate, PlateRead
+
+
+class Recognises(Protocol):
+    """Finds and reads the plates of one picture."""
+
+    def candidates(self, frame: Frame) -> tuple[PlateCandidate, ...]: ...
+
+
+class Tracks(Protocol):
+    """Follows the plates of one camera over its frames; gives each passing vehicle one read."""
+
+    def update(self, frame: Frame, candidates: Sequence[PlateCandidate]) -> tuple[PlateRead, ...]: ...
+
+    def flush(self) -> tuple[PlateRead, ...]: ...
+
+
+class Matches(Protocol):
+    """Says which entries a read meets."""
+
+    def match(self, read: PlateRead, now: datetime) -> tuple[HotlistHit, ...]: ...
+
+
+class Decides(Protocol):
+    """Says which hits the officer is told of."""
+
+    def decide(self, hit: HotlistHit, now: datetime) -> Alert | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReadWithHits:
+    """A read and every hit it made; they are stored together."""
+
+    read: PlateRead
+    hits: tuple[HotlistHit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one frame brought forth."""
+
+    candidates: tuple[PlateCandidate, ...]
+    reads: tuple[ReadWithHits, ...]
+    alerts: tuple[Alert, ...]
+
+
+class Pipeline:
+    """Carries frames of several cameras as far as they go. Not for several threads at a time."""
+
+    def __init__(
+        self,
+        recognizer: Recognises,
+        new_tracker: Callable[[str], Tracks],
+        hotlist: Matches | None,
+        policy: Decides,
+    ) -> None:
+        """*new_tracker* makes a tracker for the camera of the name it is given.
+
+        *hotlist* None means that no list is in force: reads are still made and kept.
+        """
+        self._recognizer = recognizer
+        self._new_tracker = new_tracker
+        self._trackers: dict[str, Tracks] = {}
+        self._policy = policy
+        self.hotlist = hotlist
+
+    def step(self, frame: Frame) -> Step:
+        """Carry *frame* as far as it goes.
+
+        A read is given out once per vehicle, when its track settles, so it seldom belongs to this frame alone.
+        """
+        candidates = self._recognizer.candidates(frame)
+        if (tracker := self._trackers.get(frame.camera)) is None:
+            tracker = self._trackers[frame.camera] = self._new_tracker(frame.camera)
+        return self._decided(candidates, tracker.update(frame, candidates), frame.captured_at)
+
+    def finish(self, now: datetime) -> Step:
+        """Give out the reads of the tracks that still live, as at the end of a drive."""
+        reads = tuple(read for tracker in self._trackers.values() for read in tracker.flush())
+        return self._decided((), reads, now)
+
+    def _decided(
+        self, candidates: tuple[PlateCandidate, ...], reads: Sequence[PlateRead], now: datetime
+    ) -> Step:
+        met = tuple(ReadWithHits(read, self._hits(read, now)) for read in reads)
+        alerts = tuple(
+            alert for each in met for hit in each.hits if (alert := self._policy.decide(hit, now)) is not None
+        )
+        return Step(candidates, met, alerts)
+
+    def _hits(self, read: PlateRead, now: datetime) -> tuple[HotlistHit, ...]:
+        return () if self.hotlist is None else self.hotlist.match(read, now)

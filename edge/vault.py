@@ -1,0 +1,102 @@
+"""The unit's keys: the only module that reads one from disk."""
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from edge.errors import VaultLockedError
+
+STORAGE_KEY_BYTES = 32
+
+K = TypeVar("K", X25519PublicKey, Ed25519PublicKey)
+
+_REMEDY = "enrol the unit again (alpr-server enroll) and copy its keys folder here"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What `alpr-server enroll` gave the unit. No read can be opened with any of them."""
+
+    department: X25519PublicKey = field(repr=False)
+    """Reads are sealed to it."""
+    receipts: Ed25519PublicKey = field(repr=False)
+    """Receipts must be signed by its owner."""
+    hotlists: Ed25519PublicKey = field(repr=False)
+    """Snapshots must be signed by its owner."""
+    signing: Ed25519PrivateKey = field(repr=False)
+    """The unit signs its batches with it."""
+    storage: bytes = field(repr=False)
+    """Seals the hotlist at rest."""
+    tls_certificate: Path
+    tls_key: Path
+    tls_authority: Path
+
+
+def unlock(keys_dir: Path) -> Keys:
+    """Return the keys in *keys_dir*, or in systemd's credentials folder where the service has one.
+
+    Raises VaultLockedError if a file is missing, is not such a key, or a private one can be read by others.
+    """
+    folder = Path(os.environ.get("CREDENTIALS_DIRECTORY", keys_dir))
+    return Keys(
+        department=_public(folder / "department.x25519.pub.pem", X25519PublicKey),
+        receipts=_public(folder / "receipt.ed25519.pub.pem", Ed25519PublicKey),
+        hotlists=_public(folder / "hotlist.ed25519.pub.pem", Ed25519PublicKey),
+        signing=_signing(folder / "unit.ed25519.key.pem"),
+        storage=_storage(folder / "storage.key"),
+        tls_certificate=_present(folder / "unit.tls.cert.pem"),
+        tls_key=_private(folder / "unit.tls.key.pem"),
+        tls_authority=_present(folder / "ca.pem"),
+    )
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise VaultLockedError(f"{path}: key file is missing; {_REMEDY}")
+    return path
+
+
+def _private(path: Path) -> Path:
+    if stat.S_IMODE(_present(path).stat().st_mode) & 0o077:
+        raise VaultLockedError(f"{path}: others can read this private key; chmod 600 it, and enrol again if they did")
+    return path
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise VaultLockedError(f"{path}: key cannot be read ({error.strerror}); run as the unit's user") from error
+
+
+def _public(path: Path, kind: type[K]) -> K:
+    try:
+        key = load_pem_public_key(_content(_present(path)))
+    except ValueError:
+        key = None
+    if not isinstance(key, kind):
+        raise VaultLockedError(f"{path}: is not a public key of the expected kind; {_REMEDY}")
+    return key
+
+
+def _signing(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(_content(_private(path)), password=None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise VaultLockedError(f"{path}: is not an Ed25519 private key; {_REMEDY}")
+    return key
+
+
+def _storage(path: Path) -> bytes:
+    key = _content(_private(path))
+    if len(key) != STORAGE_KEY_BYTES:
+        raise VaultLockedError(f"{path}: has {len(key)} bytes, not {STORAGE_KEY_BYTES}; {_REMEDY}")
+    return key

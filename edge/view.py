@@ -1,0 +1,127 @@
+"""The terminal view: what a running unit does, live, and a summary at the end."""
+
+from collections.abc import Iterable
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from edge.status import Status
+from hotlist_cache.hit import Alert
+
+_LEVEL_STYLE = {"ok": "green", "warn": "yellow", "overdue": "bold red"}
+
+
+def view(status: Status, alerts: Iterable[Alert] = ()) -> RenderableType:
+    """Return *status* as a panel; *alerts*, newest first, are shown below it to the officer at the screen."""
+    grid = Table.grid(padding=(0, 3))
+    for _ in range(4):
+        grid.add_column(min_width=16)
+    grid.add_row(
+        _figure("frames/s", f"{status.frames_per_s:.1f}"),
+        _figure("reads", f"{status.reads}"),
+        _figure("hits", f"{status.hits}", "bold red" if status.hits else ""),
+        _figure("alerts", f"{status.alerts}", "bold red" if status.alerts else ""),
+    )
+    grid.add_row(
+        _figure("queue", f"{status.transfer.queued}"),
+        _figure("acknowledged", f"{status.transfer.uploaded}"),
+        _figure("purged", f"{status.transfer.purged}"),
+        _figure("days left", f"{status.transfer.days_left:.1f}", _LEVEL_STYLE[status.transfer.level]),
+    )
+    grid.add_row(
+        _figure("hotlist", _hotlist(status), "yellow" if status.hotlist.stale else ""),
+        _figure("department", "connected" if status.transfer.connected else "away"),
+        _figure("time", status.time_quality),
+        _figure("place", "fix" if status.has_fix else "no fix"),
+    )
+    parts: list[RenderableType] = [grid, _cameras(status)]
+    parts += [Text(f"! {fault}", style="bold yellow") for fault in status.faults]
+    if rows := list(alerts):
+        parts.append(alerts_table(rows))
+    return Panel(Group(*parts), title=f"alpr-edge · {status.unit}", title_align="left")
+
+
+def alerts_table(alerts: Iterable[Alert]) -> Table:
+    """Return *alerts* as a table. Every one is unverified: the title says so."""
+    table = Table(title="Alerts: UNVERIFIED, check CLETS", title_style="bold red", title_justify="left")
+    for column in ("time", "camera", "read", "listed", "state", "match", "list", "priority", "vehicle"):
+        table.add_column(column, no_wrap=column != "vehicle")
+    for alert in alerts:
+        hit = alert.hit
+        table.add_row(
+            f"{alert.raised_at:%H:%M:%S}",
+            hit.read.camera,
+            _marked(hit.read.plate, hit.differing),
+            hit.entry.pattern,
+            f"{hit.entry.jurisdiction or '?'} ({hit.state.value})",
+            hit.kind.value,
+            hit.entry.list_name,
+            alert.priority.name.lower() + (" (advisory)" if alert.advisory_only else ""),
+            hit.entry.vehicle,
+        )
+    return table
+
+
+def summary(status: Status, alerts: Iterable[Alert]) -> RenderableType:
+    """Return what a run came to."""
+    table = Table(title=f"Summary of {status.unit}", title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    rows = [
+        ("frames", f"{status.frames}"),
+        ("frames dropped", f"{sum(camera.dropped for camera in status.cameras)}"),
+        ("frames/s", f"{status.frames_per_s:.1f}"),
+        ("reads", f"{status.reads}"),
+        ("hits", f"{status.hits}"),
+        ("alerts sounded", f"{status.alerts}"),
+        ("settled read to alert, p95", f"{status.settle_to_alert_p95_ms:.1f} ms"),
+        ("stored, sealed", f"{status.store.stored}"),
+        ("with the department's signed receipt", f"{status.transfer.uploaded}"),
+        ("purged after receipt and local window", f"{status.transfer.purged}"),
+        ("waiting for transfer", f"{status.transfer.queued}"),
+        ("days left on the transfer clock", f"{status.transfer.days_left:.1f}"),
+        ("alerts sounded by", status.sound),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    return Group(alerts_table(alerts), table)
+
+
+def show(renderable: RenderableType) -> None:
+    """Print *renderable* to the terminal, or as plain text where there is none."""
+    Console().print(renderable)
+
+
+def _figure(name: str, value: str, style: str = "") -> Text:
+    return Text.assemble((f"{name} ", "dim"), (value, style or "bold"))
+
+
+def _hotlist(status: Status) -> str:
+    if not status.hotlist.sequence:
+        return "NONE"
+    return f"{status.hotlist.entries:,}, {status.hotlist.age_h:.1f} h old"
+
+
+def _cameras(status: Status) -> Table:
+    table = Table(box=None, padding=(0, 3, 0, 0))
+    for column in ("camera", "state", "frames", "dropped", "reopened", "last error"):
+        table.add_column(column, style="dim" if column == "last error" else "", header_style="dim")
+    for camera in status.cameras:
+        table.add_row(
+            camera.name,
+            Text(camera.state, style="green" if camera.state == "running" else "yellow"),
+            f"{camera.frames}",
+            f"{camera.dropped}",
+            f"{camera.reopened}",
+            camera.last_error,
+        )
+    return table
+
+
+def _marked(plate: str, differing: tuple[int, ...]) -> Text:
+    text = Text(plate, style="bold")
+    for index in differing:
+        text.stylize("bold red underline", index, index + 1)
+    return text
