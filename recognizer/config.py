@@ -1,0 +1,60 @@
+"""What can be set about recognising: the model pack, its cost, and when a track becomes a read."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerConfig:
+    """`[recognizer]` of config.toml."""
+
+    model_pack: str = "builtin"
+    """Name of an installed pack, or the path of a folder with a manifest.toml."""
+    detection_threshold: float | None = None
+    """Least detection confidence; None takes the one the pack's manifest names."""
+    threads: int = 2
+    """Threads of one model run; both models run one after the other, so this is the most in use."""
+    min_plate_width_px: int = 18
+    """Narrower boxes are not read: below about two pixels a character there is nothing to read."""
+    lost_after_s: float = 0.7
+    """A track ends when no candidate has joined it for this long."""
+    sure_frames: int = 3
+    """A track settles early once so many frames agree on every character ..."""
+    sure_confidence: float = 0.9
+    """... and the weakest voted position reaches this."""
+    min_frames: int = 2
+    """A track that ends gives a read if so many legible frames went into it ..."""
+    single_frame_confidence: float = 0.9
+    """... or a single one whose weakest position reaches this."""
+    min_confidence: float = 0.35
+    """The weakest voted position of any read; less is not given out."""
+    min_characters: int = 3
+    """Shorter texts are given out only when they are sure."""
+    repeat_after_s: float = 8.0
+    """The same plate at the same camera within this time of last being seen is the same passing."""
+
+    def __post_init__(self) -> None:
+        shares = {
+            "detection_threshold": self.detection_threshold,
+            "sure_confidence": self.sure_confidence,
+            "single_frame_confidence": self.single_frame_confidence,
+            "min_confidence": self.min_confidence,
+        }
+        for name, share in shares.items():
+            if share is not None and not 0.0 <= share <= 1.0:
+                raise ValueError(f"{name} must be between 0 and 1, not {share}")
+        counts = {
+            "threads": self.threads,
+            "min_plate_width_px": self.min_plate_width_px,
+            "sure_frames": self.sure_frames,
+            "min_frames": self.min_frames,
+            "min_characters": self.min_characters,
+        }
+        for name, count in counts.items():
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1, not {count}")
+        for name, duration in {
+            "lost_after_s": self.lost_after_s,
+            "repeat_after_s": self.repeat_after_s,
+        }.items():
+            if not duration > 0.0:
+                raise ValueError(f"{name} must be more than 0, not {duration}")

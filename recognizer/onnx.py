@@ -1,0 +1,331 @@
+"""The only module that runs a model: a pack's detector and reader, joined by fast-alpr.
+
+`fast_alpr.ALPR` orders the steps (find plates, cut them out, read each); our `_Detector` and `_Reader` fill
+its two interfaces. The libraries' own classes are not used for this, for three reasons: open-image-models
+turns a failed run into "no plates", so that a broken detector looks like an empty road; its boxes are cut
+without a margin; and fast-plate-ocr reduces each position to its likeliest character, where the hotlist needs
+the whole distribution.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import fast_alpr
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from fast_alpr.base import BaseDetector, BaseOCR, OcrResult
+from fast_plate_ocr import LicensePlateRecognizer
+from fast_plate_ocr.core.process import resize_image
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
+from open_image_models import create_detector
+from open_image_models.detection.core.base import BoundingBox, DetectionResult
+from open_image_models.detection.core.yolo_v9 import YoloV9Detector
+from open_image_models.detection.core.yolo_v9.postprocess import convert_to_detection_result
+from open_image_models.detection.core.yolo_v9.preprocess import letterbox
+from yaml import YAMLError  # type: ignore[import-untyped]  # fast-plate-ocr reads its configuration with it
+
+from camera.frame import Frame
+from recognizer import image
+from recognizer.config import RecognizerConfig
+from recognizer.errors import InferenceFailedError, ModelInvalidError
+from recognizer.manifest import Model, Pack, Tensor
+from recognizer.pack import load_pack
+from recognizer.plate import Plate
+from recognizer.read import Box, JurisdictionOpinion, PlateCandidate, Position
+from recognizer.regions import jurisdiction
+from recognizer.vote import LEAST_PROBABILITY
+
+Pixels = npt.NDArray[np.uint8]
+Probabilities = npt.NDArray[np.float32]
+
+# All that ONNX Runtime raises derives from Exception itself, one class a kind.
+_RUNTIME_ERRORS = tuple(
+    error
+    for error in vars(runtime_errors).values()
+    if isinstance(error, type) and issubclass(error, Exception)
+)
+_INVALID = (*_RUNTIME_ERRORS, OSError, ValueError, TypeError, KeyError, YAMLError)
+
+_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
+_PLATE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_MIN_HEIGHT_PX = 5
+"""Lower boxes hold no characters, only edges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """What the newest frame cost, in milliseconds."""
+
+    detect_ms: float
+    read_ms: float
+    """Cutting out and reading all its plates."""
+    evidence_ms: float
+    """Sharpness and JPEG of all its plates."""
+
+
+@dataclass(frozen=True)
+class _Plate(DetectionResult):
+    """A detection whose bounding box has the reader's margin, and the detector's own box beside it."""
+
+    box: Box
+
+
+@dataclass(frozen=True)
+class _Reading(OcrResult):  # type: ignore[misc]  # fast-alpr ships no types
+    """An OcrResult with all that the reader said."""
+
+    positions: tuple[Position, ...] = ()
+    opinion: JurisdictionOpinion | None = None
+
+
+class Recognizer:
+    """Reads the plates of frames with the models of one pack. One thread at a time."""
+
+    def __init__(self, pack: Pack, config: RecognizerConfig) -> None:
+        """Load both models and run each once on an empty picture.
+
+        Raises ModelInvalidError if a model cannot be loaded or is not what the pack's manifest says of it.
+        """
+        self._detector = _Detector(pack, config)
+        self._reader = _Reader(pack, config)
+        self._alpr = fast_alpr.ALPR(detector=self._detector, ocr=self._reader)
+        self.pack = pack
+        self.timings = Timings(0.0, 0.0, 0.0)
+        try:
+            self.candidates_in(np.zeros((72, 128, 3), np.uint8))
+            self._reader.predict(np.zeros((32, 64, 3), np.uint8))
+        except InferenceFailedError as error:
+            raise ModelInvalidError(f"model pack {pack.name}: {error}") from error
+
+    @classmethod
+    def open(cls, folder: Path, config: RecognizerConfig) -> "Recognizer":
+        """Verify the pack in *folder* and load it. Raises ModelInvalidError."""
+        return cls(load_pack(folder), config)
+
+    def candidates(self, frame: Frame) -> tuple[PlateCandidate, ...]:
+        """Return what *frame* shows, one candidate per plate found, the surest plate first.
+
+        A candidate whose text is empty is a plate that could not be read. Raises InferenceFailedError if a
+        model does not run: that is never an empty result.
+        """
+        return self.candidates_in(frame.pixels)
+
+    def candidates_in(self, pixels: Pixels) -> tuple[PlateCandidate, ...]:
+        """The same for bare *pixels*: (height, width, 3), BGR."""
+        started_ns = time.monotonic_ns()
+        results = self._alpr.predict(pixels)
+        read_ns = time.monotonic_ns()
+        found = tuple(_candidate(pixels, result.detection, result.ocr) for result in results)
+        detect_ms = self._detector.spent_ms
+        self.timings = Timings(
+            detect_ms=detect_ms,
+            read_ms=_ms(read_ns - started_ns) - detect_ms,
+            evidence_ms=_ms(time.monotonic_ns() - read_ns),
+        )
+        return found
+
+
+def _candidate(pixels: Pixels, plate: _Plate, reading: _Reading) -> PlateCandidate:
+    return PlateCandidate(
+        text=Plate(reading.text),
+        positions=reading.positions,
+        box=plate.box,
+        detection_confidence=plate.confidence,
+        jurisdiction=reading.opinion if reading.text else None,
+        sharpness=image.sharpness(image.cut(pixels, plate.box)),
+        evidence=image.evidence(pixels, plate.box),
+    )
+
+
+class _Detector(BaseDetector):  # type: ignore[misc]  # fast-alpr ships no types
+    def __init__(self, pack: Pack, config: RecognizerConfig) -> None:
+        model = pack.detector
+        threshold = model.threshold if config.detection_threshold is None else config.detection_threshold
+        try:
+            loaded = create_detector(
+                pack.path(model.weights),
+                backend="yolo_v9",
+                class_labels=("License Plate",),
+                conf_thresh=threshold,
+                providers=["CPUExecutionProvider"],
+                sess_options=_session_options(config),
+            )
+        except _INVALID as error:
+            raise ModelInvalidError(f"{pack.path(model.weights)} is no detector: {_line(error)}") from error
+        assert isinstance(loaded, YoloV9Detector)  # as the backend asked for is
+        self._model = loaded
+        _check(pack.path(model.weights), self._model.model, model)
+        self._min_width_px = config.min_plate_width_px
+        self.spent_ms = 0.0
+        """On the newest frame."""
+
+    def predict(self, frame: Pixels) -> list[_Plate]:
+        started_ns = time.monotonic_ns()
+        padded, ratio, padding = letterbox(frame, self._model.img_size)
+        # As the library's own `preprocess`, but in float32 throughout: its float64 costs 12 ms at 640 pixels.
+        planes = cv2.dnn.blobFromImage(padded, scalefactor=1 / 255.0, swapRB=True)
+        rows = _run(self._model.model, [self._model.output_name], {self._model.input_name: planes})[0]
+        if rows.ndim != 2 or rows.shape[1] != 7:
+            raise InferenceFailedError(f"the detector gave an array of shape {rows.shape}, not (n, 7)")
+        found = convert_to_detection_result(
+            predictions=rows,
+            class_labels=self._model.class_labels,
+            ratio=ratio,
+            padding=padding,
+            score_threshold=self._model.conf_thresh,
+        )
+        plates = [_plate(result, frame.shape) for result in found]
+        self.spent_ms = _ms(time.monotonic_ns() - started_ns)
+        legible = [p for p in plates if p.box.width >= self._min_width_px and p.box.height >= _MIN_HEIGHT_PX]
+        return sorted(legible, key=lambda plate: -plate.confidence)
+
+
+class _Reader(BaseOCR):  # type: ignore[misc]  # fast-alpr ships no types
+    def __init__(self, pack: Pack, config: RecognizerConfig) -> None:
+        model = pack.reader
+        if model.config is None:
+            raise ModelInvalidError(f"model pack {pack.name}: the reader has no plate configuration")
+        weights = pack.path(model.weights)
+        try:
+            self._model = LicensePlateRecognizer(
+                onnx_model_path=weights,
+                plate_config_path=pack.path(model.config),
+                providers=["CPUExecutionProvider"],
+                sess_options=_session_options(config),
+            )
+        except _INVALID as error:
+            raise ModelInvalidError(f"{weights} is no reader: {_line(error)}") from error
+        _check(weights, self._model.model, model)
+        plate_config = self._model.config
+        alphabet, pad = plate_config.alphabet, plate_config.pad_char
+        if set(alphabet) - {pad} - _PLATE_CHARACTERS or pad not in alphabet or pad in _PLATE_CHARACTERS:
+            raise ModelInvalidError(
+                f"{pack.path(model.config)}: the alphabet is not A-Z, 0-9 and one padding mark"
+            )
+        self._characters = tuple("" if character == pad else character for character in alphabet)
+        labels = plate_config.plate_regions or ()
+        self._codes = tuple(jurisdiction(label) for label in labels) if self._model.has_region_head else ()
+        self._outputs = [str(self._model.plate_output_name)]
+        if self._codes:
+            self._outputs.append(str(self._model.region_output_name))
+
+    def predict(self, cropped_plate: Pixels) -> _Reading:
+        config = self._model.config
+        code = cv2.COLOR_BGR2RGB if config.image_color_mode == "rgb" else cv2.COLOR_BGR2GRAY
+        resized = resize_image(
+            cv2.cvtColor(cropped_plate, code),
+            config.img_height,
+            config.img_width,
+            image_color_mode=config.image_color_mode,
+            keep_aspect_ratio=config.keep_aspect_ratio,
+            interpolation_method=config.interpolation,
+            padding_color=config.padding_color,
+        )
+        outputs = _run(self._model.model, self._outputs, {"input": resized[np.newaxis]})
+        slots = outputs[0].reshape(-1, len(self._characters))
+        if slots.shape[0] != config.max_plate_slots:
+            raise InferenceFailedError(
+                f"the reader gave {slots.shape[0]} slots, not {config.max_plate_slots}"
+            )
+        positions = (_position(slot, self._characters) for slot in _distributions(slots))
+        read = tuple(position for position in positions if position)
+        opinion = self._opinion(outputs[1]) if self._codes else None
+        return _Reading(
+            text="".join(position[0][0] for position in read),
+            confidence=[position[0][1] for position in read],
+            region=opinion.code if opinion else None,
+            region_confidence=opinion.confidence if opinion else None,
+            positions=read,
+            opinion=opinion,
+        )
+
+    def _opinion(self, output: Probabilities) -> JurisdictionOpinion | None:
+        shares = _distributions(output.reshape(1, -1))[0]
+        if len(shares) != len(self._codes):
+            raise InferenceFailedError(f"the reader gave {len(shares)} regions, not {len(self._codes)}")
+        likeliest = int(shares.argmax())
+        code = self._codes[likeliest]
+        return None if code is None else JurisdictionOpinion(code, min(1.0, float(shares[likeliest])))
+
+
+def _position(slot: Probabilities, characters: tuple[str, ...]) -> Position:
+    """Return the likely characters of *slot*, best first; empty where most likely nothing stands."""
+    order = np.argsort(-slot, kind="stable")
+    if not characters[order[0]]:
+        return ()
+    return tuple(
+        (characters[index], min(1.0, float(slot[index])))
+        for index in order
+        if slot[index] >= LEAST_PROBABILITY
+    )
+
+
+def _distributions(rows: Probabilities) -> Probabilities:
+    """Return *rows* if each is a probability distribution; otherwise raise InferenceFailedError."""
+    if not np.isfinite(rows).all() or (rows < -1e-3).any() or (abs(rows.sum(axis=1) - 1.0) > 1e-2).any():
+        raise InferenceFailedError(
+            "the reader's output is no probability distribution: export it with a softmax"
+        )
+    return rows
+
+
+def _run(session: Any, outputs: list[str], inputs: dict[str, npt.NDArray[Any]]) -> list[Any]:
+    try:
+        results: list[Any] = session.run(outputs, inputs)
+    except _RUNTIME_ERRORS as error:
+        raise InferenceFailedError(f"a model did not run: {_line(error)}") from error
+    return results
+
+
+def _check(path: Path, session: Any, model: Model) -> None:
+    """Raise ModelInvalidError unless the loaded model's inputs and outputs are those the manifest names."""
+    expected = (
+        (session.get_inputs(), (model.input,), "input"),
+        (session.get_outputs(), model.outputs, "output"),
+    )
+    for loaded, said, what in expected:
+        if len(loaded) != len(said):
+            raise ModelInvalidError(f"{path} has {len(loaded)} {what}s, its manifest says {len(said)}")
+        for tensor, wanted in zip(loaded, said, strict=True):
+            if not _is(tensor, wanted):
+                raise ModelInvalidError(
+                    f"{path}: {what} {tensor.name!r} is {tensor.type} {tensor.shape}, "
+                    f"its manifest says {wanted.dtype} {list(wanted.shape)}"
+                )
+
+
+def _is(tensor: Any, wanted: Tensor) -> bool:
+    if _DTYPES.get(tensor.type) != wanted.dtype or len(tensor.shape) != len(wanted.shape):
+        return False
+    return all(size in (-1, have) for have, size in zip(tensor.shape, wanted.shape, strict=True))
+
+
+def _session_options(config: RecognizerConfig) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = config.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors reach us as exceptions; warnings would flood the journal
+    # Idle worker threads would spin on cores that the cameras and the store need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _plate(result: DetectionResult, shape: tuple[int, ...]) -> _Plate:
+    x1, y1, x2, y2 = result.bounding_box.clamp(shape[1], shape[0])
+    box = Box(x1, y1, max(x1, x2), max(y1, y2))
+    crop = image.crop_box(box, shape)
+    looked_at = BoundingBox(crop.left, crop.top, crop.right, crop.bottom)
+    return _Plate(result.label, result.confidence, looked_at, box)
+
+
+def _ms(duration_ns: int) -> float:
+    return duration_ns / 1e6
+
+
+def _line(error: Exception) -> str:
+    """The first line of a library's message; the rest of ONNX Runtime's is a stack trace."""
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

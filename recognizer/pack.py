@@ -1,0 +1,85 @@
+"""Finds a model pack and verifies every file of it before any model is loaded.
+
+The pack "builtin" is the repository's `models/`; other packs lie in a folder each, by name. Nothing
+unverified reaches the model runtime.
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+
+from recognizer.errors import ModelInvalidError
+from recognizer.manifest import MANIFEST, ModelFile, Pack, decode_pack
+
+BUILTIN = "builtin"
+
+
+def builtin_folder() -> Path:
+    """Return the folder of the pack "builtin": `models/` of a checkout, else what the wheel installed.
+
+    Raises ModelInvalidError if neither is there.
+    """
+    places = (
+        Path(__file__).resolve().parents[1] / "models",
+        Path(sys.prefix) / "share" / "alpr-edge" / "models",
+    )
+    for place in places:
+        if (place / MANIFEST).is_file():
+            return place
+    raise ModelInvalidError(f"no {MANIFEST} in {places[0]} or {places[1]}: install alpr-edge again")
+
+
+def pack_folder(model_pack: str, installed: Path) -> Path:
+    """Return the folder that *model_pack* of the configuration means.
+
+    "builtin" is ours; a text with a slash is the path of a folder; any other is a pack installed under
+    *installed*. Raises ModelInvalidError if there is none.
+    """
+    if model_pack == BUILTIN:
+        return builtin_folder()
+    folder = Path(model_pack) if "/" in model_pack else installed / model_pack
+    if not (folder / MANIFEST).is_file():
+        raise ModelInvalidError(
+            f"model pack {model_pack!r}: no {MANIFEST} in {folder}; "
+            f'install it with "alpr-edge models install {model_pack}" or set model_pack = "{BUILTIN}"'
+        )
+    return folder
+
+
+def load_pack(folder: Path) -> Pack:
+    """Return the pack in *folder*, every file of it verified.
+
+    Raises ModelInvalidError naming the file and what is wrong with it.
+    """
+    manifest = folder / MANIFEST
+    try:
+        text = manifest.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelInvalidError(f"{manifest} cannot be read: {error}") from error
+    pack = decode_pack(text, folder)
+    for model in (pack.detector, pack.reader):
+        verify(pack.path(model.weights), model.weights)
+        if model.config is not None:
+            verify(pack.path(model.config), model.config)
+    return pack
+
+
+def verify(path: Path, expected: ModelFile) -> None:
+    """Raise ModelInvalidError unless the file at *path* has the size and SHA-256 of *expected*."""
+    try:
+        size = path.stat().st_size
+        if size != expected.bytes:
+            raise ModelInvalidError(
+                f"{path} has {size} bytes, its manifest says {expected.bytes}: install it again"
+            )
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelInvalidError(
+            f"{path} cannot be read: {error.strerror}; install the model pack again"
+        ) from error
+    if digest != expected.sha256:
+        raise ModelInvalidError(
+            f"{path} has SHA-256 {digest[:16]}…, its manifest says {expected.sha256[:16]}…: "
+            "it was altered or damaged; install the model pack again"
+        )
