@@ -3,7 +3,9 @@
 from sync.batch import Batch, Receipt, SealedEpoch, SealedRead, SignedBatch
 from sync.errors import (
     DiskFullError,
+    NotTrustedError,
     OutboxCorruptError,
+    OutboxVersionError,
     ReceiptInvalidError,
     RefusedError,
     SealBrokenError,
@@ -15,7 +17,9 @@ from sync.errors import (
 __all__ = [
     "Batch",
     "DiskFullError",
+    "NotTrustedError",
     "OutboxCorruptError",
+    "OutboxVersionError",
     "Receipt",
     "ReceiptInvalidError",
     "RefusedError",

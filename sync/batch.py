@@ -8,18 +8,20 @@ batch may also travel on a USB stick, and a receipt proves which bytes were take
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-import cbor2
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from sync import wire
 from sync.errors import ReceiptInvalidError, SealBrokenError, WireFormatError
 
 VERSION = 1
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 """A larger batch is refused unread: a unit cuts its outbox into smaller ones."""
+MAX_RECEIPT_BYTES = 4096
+"""A larger answer is no receipt; ours are about 300 bytes."""
 
 # A signature made for one purpose can never be shown as another: each has its own tag.
 _BATCH_TAG = b"alpr-edge batch v1\x00"
@@ -32,7 +34,7 @@ class SealedEpoch:
 
     epoch_id: str
     unit_id: str
-    sealed_key: bytes
+    sealed_key: bytes = field(repr=False)
     """HPKE encapsulated key followed by ciphertext; bound to the unit and epoch through `info`."""
 
 
@@ -57,6 +59,7 @@ class Batch:
     epochs: tuple[SealedEpoch, ...]
     """Exactly those that `reads` name."""
     reads: tuple[SealedRead, ...]
+    """At least one; no read id stands twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +85,31 @@ class Receipt:
     digest: bytes
     """SHA-256 of the batch's payload."""
     reads: int
-    """How many reads of the batch the server now holds."""
+    """How many reads of the batch the server now holds; all of them, or there is no receipt."""
     received_at: datetime
     """Aware UTC, whole seconds, by the server's clock."""
 
 
-def encode_batch(batch: Batch, key: Ed25519PrivateKey) -> SignedBatch:
-    """Return *batch* as bytes, signed by the unit's *key*."""
-    payload = cbor2.dumps(
+def encode_payload(batch: Batch) -> bytes:
+    """Return the bytes of *batch* that are signed; the same batch gives the same bytes for ever."""
+    return wire.dumps(
         {
             "v": VERSION,
-            "batch": batch.batch_id,
-            "unit": batch.unit_id,
-            "made": _seconds(batch.made_at),
+            "batch": wire.identifier(batch.batch_id),
+            "unit": wire.identifier(batch.unit_id),
+            "made": wire.seconds(batch.made_at),
             "epochs": [[e.epoch_id, e.sealed_key] for e in batch.epochs],
             "reads": [[r.read_id, r.epoch_id, r.sealed] for r in batch.reads],
-        },
-        canonical=True,
+        }
     )
+
+
+def encode_batch(batch: Batch, key: Ed25519PrivateKey) -> SignedBatch:
+    """Return *batch* as bytes, signed by the unit's *key*.
+
+    Ed25519 draws no random number: the same batch and key give the same signature.
+    """
+    payload = encode_payload(batch)
     return SignedBatch(batch.batch_id, payload, key.sign(_BATCH_TAG + payload))
 
 
@@ -108,49 +118,46 @@ def decode_batch(signed: SignedBatch, key: Ed25519PublicKey) -> Batch:
 
     Raises SealBrokenError if the signature does not fit, WireFormatError if the bytes are not a batch.
     """
+    if len(signed.payload) > MAX_BATCH_BYTES:
+        raise WireFormatError(f"batch is larger than {MAX_BATCH_BYTES} bytes; send it in parts")
+    # Signature first: nothing of an unsigned message is parsed.
     try:
         key.verify(signed.signature, _BATCH_TAG + signed.payload)
     except InvalidSignature:
-        raise SealBrokenError(
-            f"batch {signed.batch_id}: not signed by this unit's key; quarantine it"
-        ) from None
+        raise SealBrokenError("batch is not signed by this unit's key; quarantine it") from None
     fields = _fields(signed.payload, "batch")
     try:
-        unit_id = _text(fields["unit"])
+        unit_id = wire.identifier(fields["unit"])
         batch = Batch(
-            batch_id=_text(fields["batch"]),
+            batch_id=wire.identifier(fields["batch"]),
             unit_id=unit_id,
-            made_at=_moment(fields["made"]),
-            epochs=tuple(SealedEpoch(_text(i), unit_id, _octets(k)) for i, k in fields["epochs"]),
-            reads=tuple(SealedRead(_text(i), _text(e), _octets(s)) for i, e, s in fields["reads"]),
+            made_at=wire.from_seconds(fields["made"]),
+            epochs=tuple(
+                SealedEpoch(wire.identifier(i), unit_id, wire.octets(k)) for i, k in fields["epochs"]
+            ),
+            reads=tuple(
+                SealedRead(wire.identifier(i), wire.identifier(e), wire.octets(s))
+                for i, e, s in fields["reads"]
+            ),
         )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise WireFormatError(
-            f"batch {signed.batch_id}: field missing or of a wrong type ({error})"
-        ) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise WireFormatError(f"batch has a field missing or of a wrong type ({error})") from error
+    wire.must_be(signed.payload, encode_payload(batch), "batch")
     if batch.batch_id != signed.batch_id:
-        raise WireFormatError(f"batch {signed.batch_id}: its envelope names another batch")
+        raise WireFormatError(f"batch {batch.batch_id}: its envelope names another batch")
+    if not batch.reads:
+        raise WireFormatError(f"batch {batch.batch_id}: holds no read")
     if {r.epoch_id for r in batch.reads} != {e.epoch_id for e in batch.epochs}:
-        raise WireFormatError(f"batch {signed.batch_id}: its epochs are not those its reads name")
+        raise WireFormatError(f"batch {batch.batch_id}: its epochs are not those its reads name")
     if not _unique(r.read_id for r in batch.reads) or not _unique(e.epoch_id for e in batch.epochs):
-        raise WireFormatError(f"batch {signed.batch_id}: a read or an epoch stands in it twice")
+        raise WireFormatError(f"batch {batch.batch_id}: a read or an epoch stands in it twice")
     return batch
 
 
 def encode_receipt(receipt: Receipt, key: Ed25519PrivateKey) -> bytes:
     """Return *receipt* as bytes, signed by the department's *key*: a CBOR array of payload and signature."""
-    payload = cbor2.dumps(
-        {
-            "v": VERSION,
-            "batch": receipt.batch_id,
-            "unit": receipt.unit_id,
-            "digest": receipt.digest,
-            "reads": receipt.reads,
-            "received": _seconds(receipt.received_at),
-        },
-        canonical=True,
-    )
-    return cbor2.dumps([payload, key.sign(_RECEIPT_TAG + payload)])
+    payload = _receipt_payload(receipt)
+    return wire.dumps([payload, key.sign(_RECEIPT_TAG + payload)])
 
 
 def decode_receipt(data: bytes, key: Ed25519PublicKey, sent: SignedBatch, unit_id: str) -> Receipt:
@@ -159,58 +166,49 @@ def decode_receipt(data: bytes, key: Ed25519PublicKey, sent: SignedBatch, unit_i
     Raises ReceiptInvalidError if it is not signed, or names another batch, unit or other bytes: the batch
     then stays as if no receipt had come.
     """
+    keep = f"batch {sent.batch_id}: %s; keep the batch"
+    if len(data) > MAX_RECEIPT_BYTES:
+        raise ReceiptInvalidError(keep % "receipt is too long")
     try:
-        payload, signature = cbor2.loads(data)
-        key.verify(_octets(signature), _RECEIPT_TAG + _octets(payload))
+        payload, signature = (wire.octets(part) for part in wire.loads(data, "receipt"))
+        key.verify(signature, _RECEIPT_TAG + payload)
         fields = _fields(payload, "receipt")
         receipt = Receipt(
-            batch_id=_text(fields["batch"]),
-            unit_id=_text(fields["unit"]),
-            digest=_octets(fields["digest"]),
-            reads=int(fields["reads"]),
-            received_at=_moment(fields["received"]),
+            batch_id=wire.identifier(fields["batch"]),
+            unit_id=wire.identifier(fields["unit"]),
+            digest=wire.octets(fields["digest"]),
+            reads=wire.whole(fields["reads"]),
+            received_at=wire.from_seconds(fields["received"]),
         )
+        wire.must_be(payload, _receipt_payload(receipt), "receipt")
+        wire.must_be(data, wire.dumps([payload, signature]), "receipt")
     except InvalidSignature:
-        raise ReceiptInvalidError(
-            f"batch {sent.batch_id}: receipt is not signed by the department; keep the batch"
-        ) from None
-    except (cbor2.CBORDecodeError, WireFormatError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ReceiptInvalidError(f"batch {sent.batch_id}: receipt is malformed; keep the batch") from error
+        raise ReceiptInvalidError(keep % "receipt is not signed by the department") from None
+    except (WireFormatError, KeyError, TypeError, ValueError) as error:
+        raise ReceiptInvalidError(keep % "receipt is malformed") from error
     if (receipt.batch_id, receipt.unit_id, receipt.digest) != (sent.batch_id, unit_id, sent.digest):
-        raise ReceiptInvalidError(f"batch {sent.batch_id}: receipt names other bytes; keep the batch")
+        raise ReceiptInvalidError(keep % "receipt names other bytes")
     return receipt
 
 
+def _receipt_payload(receipt: Receipt) -> bytes:
+    return wire.dumps(
+        {
+            "v": VERSION,
+            "batch": wire.identifier(receipt.batch_id),
+            "unit": wire.identifier(receipt.unit_id),
+            "digest": receipt.digest,
+            "reads": receipt.reads,
+            "received": wire.seconds(receipt.received_at),
+        }
+    )
+
+
 def _fields(payload: bytes, what: str) -> dict[str, Any]:
-    try:
-        fields = cbor2.loads(payload)
-    except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError) as error:
-        raise WireFormatError(f"{what} is not CBOR") from error
+    fields = wire.loads(payload, what)
     if not isinstance(fields, dict) or fields.get("v") != VERSION:
         raise WireFormatError(f"{what} is not of version {VERSION}: update the older side")
     return fields
-
-
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
-def _moment(seconds: object) -> datetime:
-    if not isinstance(seconds, int):
-        raise TypeError("a time is whole seconds since 1970")
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError("non-empty text expected")
-    return value
-
-
-def _octets(value: object) -> bytes:
-    if not isinstance(value, bytes):
-        raise TypeError("bytes expected")
-    return value
 
 
 def _unique(values: Iterable[str]) -> bool:

@@ -8,9 +8,27 @@ class SyncError(Exception):
 class UnreachableError(SyncError):
     """The server cannot be reached or is busy: keep the batch, wait, send the same bytes again."""
 
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        """*retry_after_s* is how long the server asked to be left alone, where it said so."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class NotTrustedError(UnreachableError):
+    """One side does not accept the other's certificate: as above, and tell a person.
+
+    Nothing was sent, or nothing was read: whoever answers may be an impostor, or a certificate has run out.
+    The batch is as good as before, so it is not set aside.
+    """
+
 
 class RefusedError(SyncError):
     """The server understood and said no (401 and 403 too): set the batch aside, tell a person."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        """*status* is the HTTP status, where one came."""
+        super().__init__(message)
+        self.status = status
 
 
 class ReceiptInvalidError(SyncError):
@@ -29,5 +47,12 @@ class OutboxCorruptError(SyncError):
     """The outbox database is damaged: set it aside beside, start a new one, tell the technician."""
 
 
+class OutboxVersionError(SyncError):
+    """A newer program wrote the outbox: stop and install that one; the file is sound, leave it."""
+
+
 class DiskFullError(SyncError):
-    """No room is left to store a read: stop recording with an alarm, delete nothing untransferred."""
+    """The disk takes no more reads (full, read-only or failing): stop recording with an alarm.
+
+    Nothing untransferred is deleted to make room.
+    """

