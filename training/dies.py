@@ -1,7 +1,8 @@
 """Plate dies of our own, drawn from strokes: no typeface, so every corner, gap and width can be varied.
 
-A glyph is a set of polylines in a unit box (x to the right, y down). The corners of a polyline are rounded with a radius
-that belongs to the die: nought gives the square characters of some plates, one half their round ones.
+A glyph is a set of polylines in a unit box (x to the right, y down). The corners of a polyline are rounded
+with a radius that belongs to the die: nought gives the square characters of some plates, one half their
+round ones.
 """
 
 from dataclasses import dataclass
@@ -14,19 +15,56 @@ Strokes = tuple[str, ...]
 
 _BOX = "0,0 1,0 1,1 0,1 0,0"
 GLYPHS: dict[str, tuple[Strokes, ...]] = {
-    "0": (("o0,0 1,0 1,1 0,1",), ("o0,0 1,0 1,1 0,1",), ("o0,0 1,0 1,1 0,1", "|.15,.85 .85,.15"), ("o.06,0 .94,0 .94,1 .06,1",)),
-    "1": (("|.15,.2 .5,0 .5,1",), ("|.5,0 .5,1",), ("|.2,.22 .5,0 .5,1", "|.15,1 .85,1"), ("|.25,.15 .5,0 .5,1",)),
-    "2": (("0,.25 0,0 1,0 1,.42 0,.72 0,1 |1,1",), ("0,.22 0,0 1,0 1,.5 0,.5 0,1 1,1",), ("0,.28 0,0 1,0 1,.4 |0,1 1,1",)),
-    "3": (("0,.2 0,0 1,0 1,.48 .3,.48", "|.4,.48 1,.48 1,1 0,1 0,.8"), ("|0,0 1,0 .45,.4 1,.45 1,1 0,1 0,.78",),
-          ("0,.22 0,0 .95,0 .95,.48 .35,.48", "|.35,.48 1,.48 1,1 0,1 0,.78")),
-    "4": (("|.75,1 .75,0 0,.72 1,.72",), ("|.1,0 0,.65 1,.65", "|.72,.35 .72,1"), ("|.7,1 .7,0 .6,0 0,.7 1,.7",)),
-    "5": (("|.95,0 .08,0 .03,.45", "|.03,.45 .1,.38 1,.38 1,1 0,1 0,.8"), ("|1,0 0,0 0,.42 1,.42 1,1 0,1 0,.8",)),
-    "6": (("1,.22 1,0 0,0 0,1 1,1 1,.42 0,.42 0,.6",), ("|.75,0 .1,.5", "o0,.4 1,.4 1,1 0,1"), ("|.9,0 .5,0 0,.3 0,.6", "o0,.4 1,.4 1,1 0,1")),
+    "0": (
+        ("o0,0 1,0 1,1 0,1",),
+        ("o0,0 1,0 1,1 0,1",),
+        ("o0,0 1,0 1,1 0,1", "|.15,.85 .85,.15"),
+        ("o.06,0 .94,0 .94,1 .06,1",),
+    ),
+    "1": (
+        ("|.15,.2 .5,0 .5,1",),
+        ("|.5,0 .5,1",),
+        ("|.2,.22 .5,0 .5,1", "|.15,1 .85,1"),
+        ("|.25,.15 .5,0 .5,1",),
+    ),
+    "2": (
+        ("0,.25 0,0 1,0 1,.42 0,.72 0,1 |1,1",),
+        ("0,.22 0,0 1,0 1,.5 0,.5 0,1 1,1",),
+        ("0,.28 0,0 1,0 1,.4 |0,1 1,1",),
+    ),
+    "3": (
+        ("0,.2 0,0 1,0 1,.48 .3,.48", "|.4,.48 1,.48 1,1 0,1 0,.8"),
+        ("|0,0 1,0 .45,.4 1,.45 1,1 0,1 0,.78",),
+        ("0,.22 0,0 .95,0 .95,.48 .35,.48", "|.35,.48 1,.48 1,1 0,1 0,.78"),
+    ),
+    "4": (
+        ("|.75,1 .75,0 0,.72 1,.72",),
+        ("|.1,0 0,.65 1,.65", "|.72,.35 .72,1"),
+        ("|.7,1 .7,0 .6,0 0,.7 1,.7",),
+    ),
+    "5": (
+        ("|.95,0 .08,0 .03,.45", "|.03,.45 .1,.38 1,.38 1,1 0,1 0,.8"),
+        ("|1,0 0,0 0,.42 1,.42 1,1 0,1 0,.8",),
+    ),
+    "6": (
+        ("1,.22 1,0 0,0 0,1 1,1 1,.42 0,.42 0,.6",),
+        ("|.75,0 .1,.5", "o0,.4 1,.4 1,1 0,1"),
+        ("|.9,0 .5,0 0,.3 0,.6", "o0,.4 1,.4 1,1 0,1"),
+    ),
     "7": (("|0,0 1,0 .35,1",), ("|0,0 1,0 1,.2 .4,.6 .4,1",), ("|0,.15 0,0 1,0 .3,1",)),
-    "8": (("o.06,0 .94,0 .94,.46 .06,.46", "o0,.46 1,.46 1,1 0,1"), ("o0,0 1,0 1,.5 0,.5", "o0,.5 1,.5 1,1 0,1")),
-    "9": (("0,.78 0,1 1,1 1,0 0,0 0,.58 1,.58 1,.4",), ("|.25,1 .9,.5", "o0,0 1,0 1,.6 0,.6"), ("|.1,1 .5,1 1,.7 1,.4", "o0,0 1,0 1,.6 0,.6")),
+    "8": (
+        ("o.06,0 .94,0 .94,.46 .06,.46", "o0,.46 1,.46 1,1 0,1"),
+        ("o0,0 1,0 1,.5 0,.5", "o0,.5 1,.5 1,1 0,1"),
+    ),
+    "9": (
+        ("0,.78 0,1 1,1 1,0 0,0 0,.58 1,.58 1,.4",),
+        ("|.25,1 .9,.5", "o0,0 1,0 1,.6 0,.6"),
+        ("|.1,1 .5,1 1,.7 1,.4", "o0,0 1,0 1,.6 0,.6"),
+    ),
     "A": (("|0,1 .5,0 1,1", "|.18,.68 .82,.68"), ("|0,1 .42,0 .58,0 1,1", "|.16,.7 .84,.7")),
-    "B": (("|0,0 .5,0", ".4,0 .95,0 .95,.46 .4,.46", ".4,.46 1,.46 1,1 .4,1", "|.5,1 0,1 0,0", "|0,.46 .5,.46"),),
+    "B": (
+        ("|0,0 .5,0", ".4,0 .95,0 .95,.46 .4,.46", ".4,.46 1,.46 1,1 .4,1", "|.5,1 0,1 0,0", "|0,.46 .5,.46"),
+    ),
     "C": (("1,.25 1,0 0,0 0,1 1,1 1,.75",),),
     "D": ((".3,0 1,0 1,1 .3,1", "|.35,1 0,1 0,0 .35,0"),),
     "E": (("|1,0 0,0 0,1 1,1", "|0,.48 .85,.48"),),
@@ -51,7 +89,7 @@ GLYPHS: dict[str, tuple[Strokes, ...]] = {
     "X": (("|0,0 1,1", "|1,0 0,1"),),
     "Y": (("|0,0 .5,.52 1,0", "|.5,.52 .5,1"),),
     "Z": (("|0,0 1,0 0,1 1,1",),),
-}  # fmt: skip
+}
 """Variants of each glyph. A leading `o` closes the line, a leading `|` keeps its corners sharp."""
 
 
@@ -73,7 +111,9 @@ def random_die(rng: np.random.Generator) -> Die:
     width = float(rng.uniform(0.42, 0.68))
     return Die(
         seed=int(rng.integers(1 << 30)),
-        stroke=min(float(rng.uniform(0.095, 0.185)), 0.29 * width),  # beyond that the counters of 8 and B close
+        stroke=min(
+            float(rng.uniform(0.095, 0.185)), 0.29 * width
+        ),  # beyond that the counters of 8 and B close
         radius=float(rng.choice([0.05, 0.18, 0.3, 0.42, 0.5], p=[0.1, 0.15, 0.2, 0.3, 0.25])),
         width=width,
     )
@@ -85,7 +125,7 @@ def glyph_mask(die: Die, character: str, height_px: int) -> npt.NDArray[np.uint8
     Raises KeyError if *character* is not A-Z or 0-9.
     """
     variants = GLYPHS[character]
-    # Digits and letters choose their variant from the die's seed, so that a plate never mixes two forms of one glyph.
+    # The die's seed chooses the variant, so that a plate never mixes two forms of one glyph.
     strokes = variants[(die.seed // (ord(character) + 1)) % len(variants)]
     thickness = max(2.0, die.stroke * height_px)
     narrow = character == "1" or (character == "I" and len(strokes) == 1)
@@ -134,7 +174,9 @@ def _corner(
     start = here * scale + into / length_in * reach
     end = here * scale + out / length_out * reach
     t = np.linspace(0, 1, 7)[:, None]
-    # A cubic with its handles at 0.55 of the way is close to a quarter circle where the corner is a right angle.
+    # A cubic with its handles at 0.55 of the way is close to a quarter circle in a right angle.
     control_a, control_b = start + (here * scale - start) * 0.55, end + (here * scale - end) * 0.55
-    curve = (1 - t) ** 3 * start + 3 * (1 - t) ** 2 * t * control_a + 3 * (1 - t) * t**2 * control_b + t**3 * end
+    curve = (
+        (1 - t) ** 3 * start + 3 * (1 - t) ** 2 * t * control_a + 3 * (1 - t) * t**2 * control_b + t**3 * end
+    )
     return np.asarray(curve / scale)

@@ -1,8 +1,9 @@
 """The free typefaces the renderer draws with, and glyph masks cut from them.
 
-No typeface is part of the repository: they come from Debian's font packages and, a few, from the `@fontsource` packages of
-the npm registry, all under free licences (SIL OFL, Apache-2.0, GPL with font exception or more permissive). Faces that are
-not installed are left out; the stroke dies of `training.dies` always work.
+No typeface is part of the repository: they come from Debian's font packages and, a few, from the
+`@fontsource` packages of the npm registry, all under free licences (SIL OFL, Apache-2.0, GPL with font
+exception or more permissive). Faces that are not installed are left out; the stroke dies of `training.dies`
+always work.
 """
 
 import os
@@ -15,43 +16,59 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-DEBIAN_PACKAGES = (
-    "fonts-roadgeek fonts-opendin fonts-national-park fonts-osifont fonts-routed-gothic fonts-bebas-neue fonts-play "
-    "fonts-b612 fonts-yanone-kaffeesatz fonts-ocr-b fonts-urw-base35 fonts-texgyre fonts-liberation fonts-paratype "
-    "fonts-mplus fonts-roboto-unhinted fonts-allerta fonts-ubuntu-title fonts-jura fonts-dosis fonts-dejavu-core "
-    "fonts-dejavu-extra fonts-sil-andika fonts-jetbrains-mono fonts-hack fonts-karla fonts-cabin fonts-oxygen "
-    "fonts-lato fonts-inter fonts-open-sans fonts-sora fonts-freefont-ttf"
-).split()
+_DEBIAN_PACKAGES_TEXT = """
+    fonts-roadgeek fonts-opendin fonts-national-park fonts-osifont fonts-routed-gothic fonts-bebas-neue
+    fonts-play fonts-b612 fonts-yanone-kaffeesatz fonts-ocr-b fonts-urw-base35 fonts-texgyre
+    fonts-liberation fonts-paratype fonts-mplus fonts-roboto-unhinted fonts-allerta
+    fonts-jura fonts-dosis fonts-dejavu-core fonts-dejavu-extra fonts-sil-andika fonts-jetbrains-mono
+    fonts-hack fonts-karla fonts-cabin fonts-oxygen fonts-lato fonts-inter fonts-open-sans fonts-sora
+    fonts-freefont-ttf
+"""
+DEBIAN_PACKAGES = tuple(_DEBIAN_PACKAGES_TEXT.split())
 
-FONTSOURCE_PACKAGES = (
-    "barlow-condensed barlow-semi-condensed oswald saira-condensed saira-semi-condensed rajdhani share-tech "
-    "share-tech-mono sofia-sans archivo-narrow overpass big-shoulders-text"
-).split()
-"""npm packages `@fontsource/<name>`; the `latin-400` to `latin-700` woff files go into the folder ALPR_FONTS."""
+_FONTSOURCE_PACKAGES_TEXT = """
+    barlow-condensed barlow-semi-condensed oswald saira-condensed saira-semi-condensed rajdhani
+    share-tech share-tech-mono sofia-sans archivo-narrow overpass big-shoulders-text
+"""
+FONTSOURCE_PACKAGES = tuple(_FONTSOURCE_PACKAGES_TEXT.split())
+"""npm packages `@fontsource/<name>`; the `latin-400` to `latin-700` woff files go into the folder
+ALPR_FONTS."""
 
-PLATE_FACES = """RG2014B RG2014C RG2014D RG2014E OSP-DIN NationalPark-Regular NationalPark-Heavy osifont routed-gothic-narrow
-    routed-gothic BebasNeue-Bold BebasNeue-Regular Play-Bold Play-Regular B612-Bold B612-Regular B612Mono-Bold
-    YanoneKaffeesatz-Bold YanoneKaffeesatz-Regular OCRB NimbusSans-Bold NimbusSansNarrow-Bold NimbusSansNarrow-Regular
-    URWGothic-Demi URWGothic-Book texgyreheros-bold texgyreheros-regular texgyreheroscn-bold texgyreheroscn-regular
-    LiberationMono-Bold LiberationSans-Bold LiberationSans-Regular LiberationSansNarrow-Bold LiberationSansNarrow-Regular
-    PTN77F PTN57F PTS75F PTM75F Mplus1-Bold Mplus1-Medium Mplus1Code-Bold MplusCode50-Bold RobotoCondensed-Bold
-    RobotoCondensed-Regular RobotoCondensed-Medium Roboto-Bold Roboto-Medium allerta_medium Ubuntu-Title Jura-Bold
-    Dosis-Bold Dosis-SemiBold Dosis-Medium DejaVuSans-Bold DejaVuSansCondensed-Bold DejaVuSansMono-Bold Andika-Bold
-    JetBrainsMono-Bold JetBrainsMono-Medium Hack-Bold Karla-Bold Cabin-Bold CabinCondensed-Bold Oxygen-Bold Lato-Bold
-    Inter-Bold Inter-Medium OpenSans-Bold OpenSans-CondBold Sora-SemiBold FreeSansBold FreeMonoBold
-    barlow-condensed-latin-500-normal barlow-condensed-latin-600-normal barlow-condensed-latin-700-normal
-    barlow-semi-condensed-latin-500-normal barlow-semi-condensed-latin-600-normal barlow-semi-condensed-latin-700-normal
-    oswald-latin-400-normal oswald-latin-500-normal oswald-latin-600-normal saira-condensed-latin-500-normal
-    saira-condensed-latin-600-normal saira-semi-condensed-latin-500-normal saira-semi-condensed-latin-600-normal
-    rajdhani-latin-600-normal rajdhani-latin-700-normal share-tech-latin-400-normal share-tech-mono-latin-400-normal
-    sofia-sans-latin-600-normal archivo-narrow-latin-500-normal archivo-narrow-latin-700-normal
-    overpass-latin-600-normal overpass-latin-700-normal big-shoulders-text-latin-600-normal""".split()
+_PLATE_FACES_TEXT = """
+    RG2014B RG2014C RG2014D RG2014E OSP-DIN NationalPark-Regular NationalPark-Heavy osifont
+    routed-gothic-narrow routed-gothic BebasNeue-Bold BebasNeue-Regular Play-Bold Play-Regular B612-Bold
+    B612-Regular B612Mono-Bold YanoneKaffeesatz-Bold YanoneKaffeesatz-Regular OCRB NimbusSans-Bold
+    NimbusSansNarrow-Bold NimbusSansNarrow-Regular URWGothic-Demi URWGothic-Book texgyreheros-bold
+    texgyreheros-regular texgyreheroscn-bold texgyreheroscn-regular LiberationMono-Bold
+    LiberationSans-Bold LiberationSans-Regular LiberationSansNarrow-Bold LiberationSansNarrow-Regular
+    PTN77F PTN57F PTS75F PTM75F Mplus1-Bold Mplus1-Medium Mplus1Code-Bold MplusCode50-Bold
+    RobotoCondensed-Bold RobotoCondensed-Regular RobotoCondensed-Medium Roboto-Bold Roboto-Medium
+    allerta_medium Jura-Bold Dosis-Bold Dosis-SemiBold Dosis-Medium DejaVuSans-Bold
+    DejaVuSansCondensed-Bold DejaVuSansMono-Bold Andika-Bold JetBrainsMono-Bold JetBrainsMono-Medium
+    Hack-Bold Karla-Bold Cabin-Bold CabinCondensed-Bold Oxygen-Bold Lato-Bold Inter-Bold Inter-Medium
+    OpenSans-Bold OpenSans-CondBold Sora-SemiBold FreeSansBold FreeMonoBold
+    barlow-condensed-latin-500-normal barlow-condensed-latin-600-normal
+    barlow-condensed-latin-700-normal barlow-semi-condensed-latin-500-normal
+    barlow-semi-condensed-latin-600-normal barlow-semi-condensed-latin-700-normal
+    oswald-latin-400-normal oswald-latin-500-normal oswald-latin-600-normal
+    saira-condensed-latin-500-normal saira-condensed-latin-600-normal
+    saira-semi-condensed-latin-500-normal saira-semi-condensed-latin-600-normal
+    rajdhani-latin-600-normal rajdhani-latin-700-normal share-tech-latin-400-normal
+    share-tech-mono-latin-400-normal sofia-sans-latin-600-normal archivo-narrow-latin-500-normal
+    archivo-narrow-latin-700-normal overpass-latin-600-normal overpass-latin-700-normal
+    big-shoulders-text-latin-600-normal
+"""
+PLATE_FACES = tuple(_PLATE_FACES_TEXT.split())
 
-SERIF_FACES = "LiberationSerif-Bold C059-Bold NimbusRoman-Bold texgyretermes-bold URWBookman-Demi".split()
+_SERIF_FACES_TEXT = """
+    LiberationSerif-Bold C059-Bold NimbusRoman-Bold texgyretermes-bold URWBookman-Demi
+"""
+SERIF_FACES = tuple(_SERIF_FACES_TEXT.split())
 """For slogans and the rare serif plate."""
 
 TRAINING_ONLY_FACES = ("GlNummernschildEng-XgWd",)
-"""Free to use, held outside the repository; used in training where it is there, with a larger share (European dies)."""
+"""Free to use, held outside the repository; used in training where it is there, with a larger share
+(European dies)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +120,8 @@ def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
 def glyph_mask(face: Face, character: str, height_px: int) -> npt.NDArray[np.uint8]:
     """Return the glyph's coverage cut to its ink, shape (height_px, w), 255 where there is ink.
 
-    Letters and digits are stretched to one height, as dies are: round glyphs lose their overshoot, Q its tail.
-    Raises ValueError if *character* is not A-Z or 0-9.
+    Letters and digits are stretched to one height, as dies are: round glyphs lose their overshoot, Q its
+    tail. Raises ValueError if *character* is not A-Z or 0-9.
     """
     if character not in string.ascii_uppercase + string.digits:
         raise ValueError("glyph_mask draws A-Z and 0-9 only")

@@ -1,9 +1,10 @@
 """What stands on a plate: the serial patterns of each jurisdiction, and random serials that follow them.
 
-A pattern is a drawn line. `A` is a letter of the issuer's alphabet, `9` a digit, `1` a digit other than zero, `?` either;
-a lower-case letter stands for itself. ` ` is a gap, `-` `:` `.` are drawn marks, `*` is the place of a crest, seal or
-picture, `/` starts a second line. The marks never belong to the plate text. The patterns were written down from
-published descriptions of the number series; rare and diplomatic series are left out.
+A pattern is a drawn line. `A` is a letter of the issuer's alphabet, `9` a digit, `1` a digit other than
+zero, `?` either; a lower-case letter stands for itself. ` ` is a gap, `-` `:` `.` are drawn marks, `*` is
+the place of a crest, seal or picture, `/` starts a second line. The marks never belong to the plate text.
+The patterns were written down from published descriptions of the number series; rare and diplomatic series
+are left out.
 """
 
 import string
@@ -18,13 +19,15 @@ MARKS = " -:.*/"
 MAX_CHARACTERS = 10
 """Slots of the reader; no pattern is longer."""
 
-VANITY_WORDS = (
-    "BIG BLUE RED FAST GO MY ILUV LUV THE MR MRS DR HOT COOL LITTLE ROAD RUN SEA SUN MOON STAR SKY FOX BEAR WOLF CAT DOG "
-    "HORSE KING QUEEN JAZZ ROCK BASS SURF SKI GOLF FISH HUNT FLY JET CAR VAN TRUCK BEE HAPPY SWEET HOME MOM DAD GRAN POP "
-    "BABY GIRL BOY TEAM WIN WOW YES NO OK ZOOM BOOM PEACE LOVE HOPE FAITH FREE WILD GOLD SILVER ROSE LILY APPLE COOKIE "
-    "COFFEE TEA WINE BEER MAGIC DREAM LUCKY HAWK EAGLE TIGER LION GATOR PANDA TURTLE BUNNY DUCK CODE DATA MATH NURSE "
-    "COACH TEACH CHEF ARTIST DANCE MUSIC GUITAR PIANO DRUM SMILE LAUGH RETIRED GRANDMA BEACH OCEAN RIVER LAKE HILL"
-).split()
+_VANITY_WORDS_TEXT = """
+    BIG BLUE RED FAST GO MY ILUV LUV THE MR MRS DR HOT COOL LITTLE ROAD RUN SEA SUN MOON STAR SKY FOX
+    BEAR WOLF CAT DOG HORSE KING QUEEN JAZZ ROCK BASS SURF SKI GOLF FISH HUNT FLY JET CAR VAN TRUCK BEE
+    HAPPY SWEET HOME MOM DAD GRAN POP BABY GIRL BOY TEAM WIN WOW YES NO OK ZOOM BOOM PEACE LOVE HOPE
+    FAITH FREE WILD GOLD SILVER ROSE LILY APPLE COOKIE COFFEE TEA WINE BEER MAGIC DREAM LUCKY HAWK EAGLE
+    TIGER LION GATOR PANDA TURTLE BUNNY DUCK CODE DATA MATH NURSE COACH TEACH CHEF ARTIST DANCE MUSIC
+    GUITAR PIANO DRUM SMILE LAUGH RETIRED GRANDMA BEACH OCEAN RIVER LAKE HILL
+"""
+VANITY_WORDS = tuple(_VANITY_WORDS_TEXT.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +65,135 @@ def _usa() -> list[Issuer]:
     SD 9A9*999 9AA*999 99A_999;TN 9A9*9A9 AA9*99A 999-AAA;TX AAA*9999 AA9*A999 AAA-9999 99A_AA9
     UT A99*9AA 9A9*9AA A999*AA;VT AAA*999 AAA_999;VA AAA-9999 AAA*9999 AA-9999;WA AAA9999 AAA9999 999*AAA
     WV 9AA*999 99A_999 AAA_999;WI AAA-9999 999-AAA AAA*9999;WY 9*99999 99*9999 9-99999;DC AA*9999 AA_9999"""
-    common = {"CA": 4.0, "TX": 2.5, "NY": 2.0, "FL": 2.0, "VA": 2.0, "PA": 1.5, "IL": 1.5, "NC": 1.5, "OH": 1.3, "MI": 1.3}
+    common = {
+        "CA": 4.0,
+        "TX": 2.5,
+        "NY": 2.0,
+        "FL": 2.0,
+        "VA": 2.0,
+        "PA": 1.5,
+        "IL": 1.5,
+        "NC": 1.5,
+        "OH": 1.3,
+        "MI": 1.3,
+    }
     issuers = []
     for entry in table.replace("\n", ";").split(";"):
         state, *parts = entry.split()
-        patterns = tuple(part.replace("_", " ") for part in parts)  # `_` is a gap, written so that the table can be split
+        patterns = tuple(
+            part.replace("_", " ") for part in parts
+        )  # `_` is a gap, written so that the table can be split
         issuers.append(Issuer(f"US-{state}", patterns, 50.0 / 68.0 * common.get(state, 1.0), vanity=0.3))
     return issuers
 
 
 ISSUERS: tuple[Issuer, ...] = (
     *_usa(),
-    Issuer("PL", ("AA 99999", "AA 99999", "AA 9999A", "AA 999AA", "AA 9A999", "AA 99A99", "AA 1AA99", "AAA A999",
-                  "AAA 99AA", "AAA 9A99", "AAA 99A9", "AAA 9AA9", "AAA 99999", "AAA 9999A", "AAA 999AA", "AAA 99AA",
-                  "A9 AAA99"), 8.0, _NO_IOQ, 0.02),
-    Issuer("NL", ("AA-99-AA", "99-AA-AA", "99-AAA-9", "9-AAA-99", "AA-999-A", "A-999-AA", "AA-AA-99", "99-AA-99",
-                  "AAA-99-A"), 6.0, _NL),
-    Issuer("AT", ("A*99999A", "AA*999AA", "AA*99AAA", "AA*999A", "AA 999AA", "A 9999AA", "A*AAA9", "AA*AAAA1", "A*9999AA",
-                  "AA*9AAA", "AA*99AA"), 4.0, vanity=0.03),
-    Issuer("DE", ("A*AA 9999", "AA*AA 999", "AAA*AA 99", "A*A 9999", "AA*A 9999", "A*AA 999", "AAA*A 999", "AA*AA 99",
-                  "AAA*AA 999", "A-AA 9999", "AA-AA 999", "AAA*AA1"), 5.0),
+    Issuer(
+        "PL",
+        (
+            "AA 99999",
+            "AA 99999",
+            "AA 9999A",
+            "AA 999AA",
+            "AA 9A999",
+            "AA 99A99",
+            "AA 1AA99",
+            "AAA A999",
+            "AAA 99AA",
+            "AAA 9A99",
+            "AAA 99A9",
+            "AAA 9AA9",
+            "AAA 99999",
+            "AAA 9999A",
+            "AAA 999AA",
+            "AAA 99AA",
+            "A9 AAA99",
+        ),
+        8.0,
+        _NO_IOQ,
+        0.02,
+    ),
+    Issuer(
+        "NL",
+        (
+            "AA-99-AA",
+            "99-AA-AA",
+            "99-AAA-9",
+            "9-AAA-99",
+            "AA-999-A",
+            "A-999-AA",
+            "AA-AA-99",
+            "99-AA-99",
+            "AAA-99-A",
+        ),
+        6.0,
+        _NL,
+    ),
+    Issuer(
+        "AT",
+        (
+            "A*99999A",
+            "AA*999AA",
+            "AA*99AAA",
+            "AA*999A",
+            "AA 999AA",
+            "A 9999AA",
+            "A*AAA9",
+            "AA*AAAA1",
+            "A*9999AA",
+            "AA*9AAA",
+            "AA*99AA",
+        ),
+        4.0,
+        vanity=0.03,
+    ),
+    Issuer(
+        "DE",
+        (
+            "A*AA 9999",
+            "AA*AA 999",
+            "AAA*AA 99",
+            "A*A 9999",
+            "AA*A 9999",
+            "A*AA 999",
+            "AAA*A 999",
+            "AA*AA 99",
+            "AAA*AA 999",
+            "A-AA 9999",
+            "AA-AA 999",
+            "AAA*AA1",
+        ),
+        5.0,
+    ),
     Issuer("CZ", ("9A9*9999", "9AA*9999", "9A9 9999", "9AA 9999", "AAA*99-99"), 2.5, _NO_IOQ),
     Issuer("SK", ("AA*999AA", "AA 999AA", "AA-999AA"), 1.0, _NO_IOQ),
-    Issuer("GB", ("AA99 AAA", "AA99 AAA", "AA99 AAA", "A999 AAA", "AAA 999A", "A99 AAA", "AAA 99", "9 AAA", "999 AAA",
-                  "A1 AAA", "AAA 9999", "AA 9999", "AAA 1", "AA99 AAA", "A1 AA"), 4.0, vanity=0.03),
+    Issuer(
+        "GB",
+        (
+            "AA99 AAA",
+            "AA99 AAA",
+            "AA99 AAA",
+            "A999 AAA",
+            "AAA 999A",
+            "A99 AAA",
+            "AAA 99",
+            "9 AAA",
+            "999 AAA",
+            "A1 AAA",
+            "AAA 9999",
+            "AA 9999",
+            "AAA 1",
+            "AA99 AAA",
+            "A1 AA",
+        ),
+        4.0,
+        vanity=0.03,
+    ),
     Issuer("FR", ("AA-999-AA", "AA-999-AA", "AA 999 AA", "999 AAA 99", "9999 AA 99"), 2.5, _NO_IOQ),
-    Issuer("ES", ("9999 AAA", "9999 AAA", "9999-AAA", "A 9999 AA", "AA 9999 A", "A-9999-AA"), 2.5, _CONSONANTS),
+    Issuer(
+        "ES", ("9999 AAA", "9999 AAA", "9999-AAA", "A 9999 AA", "AA 9999 A", "A-9999-AA"), 2.5, _CONSONANTS
+    ),
     Issuer("IT", ("AA 999AA", "AA 999AA", "AA 999 AA", "AA*999AA"), 2.5, _NO_IOQ),
     Issuer("RO", ("AA 99 AAA", "AA 99 AAA", "b 999 AAA", "b 99 AAA", "AA-99-AAA"), 2.5),
     Issuer("BE", ("9-AAA-999", "1-AAA-999", "AAA-999", "999-AAA"), 0.8),
@@ -115,10 +221,33 @@ ISSUERS: tuple[Issuer, ...] = (
     Issuer("IL", ("99-999-99", "999-99-999", "99:999:99"), 0.5),
     Issuer("BR", ("AAA-9999", "AAA-9999", "AAA9A99", "AAA9A99", "AAA 9999"), 3.0),
     Issuer("AR", ("AA 999 AA", "AA 999 AA", "AAA 999"), 1.5),
-    Issuer("PK", ("AAA-999", "AA-999", "AAA 9999", "AAA-9999", "AAA/9999", "AAA.999", "AAA 99 999", "AA.999", "A-9999",
-                  "AAA/999"), 2.5),
-    Issuer("IN", ("AA 99 AA 9999", "AA99AA9999", "AA 99 A 9999", "AA 9 AA 9999", "AA99/AA9999", "AA-99-AA-9999"), 1.8),
-    Issuer("AU", ("AAA 999", "AAA*999", "999*AAA", "AA 99 AA", "A999*AAA", "AAA 99A", "9AA 9AA", "999-999"), 1.0, vanity=0.1),
+    Issuer(
+        "PK",
+        (
+            "AAA-999",
+            "AA-999",
+            "AAA 9999",
+            "AAA-9999",
+            "AAA/9999",
+            "AAA.999",
+            "AAA 99 999",
+            "AA.999",
+            "A-9999",
+            "AAA/999",
+        ),
+        2.5,
+    ),
+    Issuer(
+        "IN",
+        ("AA 99 AA 9999", "AA99AA9999", "AA 99 A 9999", "AA 9 AA 9999", "AA99/AA9999", "AA-99-AA-9999"),
+        1.8,
+    ),
+    Issuer(
+        "AU",
+        ("AAA 999", "AAA*999", "999*AAA", "AA 99 AA", "A999*AAA", "AAA 99A", "9AA 9AA", "999-999"),
+        1.0,
+        vanity=0.1,
+    ),
     Issuer("AE", ("A 99999", "A 9999", "99 99999", "A 999"), 0.4),
     Issuer("CA-ON", ("AAAA*999", "AAA*999", "AAAA 999"), 0.8, vanity=0.1),
     Issuer("CA-QC", ("A99*AAA", "999*AAA", "A99 AAA"), 0.4),
@@ -134,7 +263,7 @@ ISSUERS: tuple[Issuer, ...] = (
     Issuer("QA", ("999999", "99999"), 0.2),
     Issuer("ZA", ("AA 99 AA AA", "AAA 999 AA", "AA 99 AA.AA"), 0.3),
     Issuer("VN", ("99A-999.99", "99A 99999", "99A-9999"), 0.5),
-)  # fmt: skip
+)
 
 JURISDICTIONS: tuple[str, ...] = (*sorted(issuer.jurisdiction for issuer in ISSUERS), "Unknown")
 """Order of the reader's region output."""
@@ -145,7 +274,9 @@ _BY_CODE = {issuer.jurisdiction: issuer for issuer in ISSUERS}
 def issuer_of(jurisdiction: str) -> Issuer:
     """Return the issuer with that code. Raises ValueError naming the code if there is none."""
     if jurisdiction not in _BY_CODE:
-        raise ValueError(f"no plate patterns for jurisdiction {jurisdiction!r}: use one of training.formats.JURISDICTIONS")
+        raise ValueError(
+            f"no plate patterns for jurisdiction {jurisdiction!r}: use one of training.formats.JURISDICTIONS"
+        )
     return _BY_CODE[jurisdiction]
 
 
@@ -173,7 +304,9 @@ def line_for(text: str, issuer: Issuer) -> str:
 
     Raises ValueError unless *text* is 1 to MAX_CHARACTERS of A-Z and 0-9.
     """
-    if not 1 <= len(text) <= MAX_CHARACTERS or not all(c in string.ascii_uppercase + string.digits for c in text):
+    if not 1 <= len(text) <= MAX_CHARACTERS or not all(
+        c in string.ascii_uppercase + string.digits for c in text
+    ):
         raise ValueError(f"plate text must be 1 to {MAX_CHARACTERS} of A-Z and 0-9")
     for pattern in issuer.patterns:
         if _fits(text, [c for c in pattern if c not in MARKS]):
@@ -185,8 +318,10 @@ def line_for(text: str, issuer: Issuer) -> str:
 def _fits(text: str, classes: Sequence[str]) -> bool:
     if len(text) != len(classes):
         return False
-    return all(k == "?" or (k == "A" and c.isalpha()) or (k in "91" and c.isdigit()) or k.upper() == c
-               for c, k in zip(text, classes, strict=True))  # fmt: skip
+    return all(
+        k == "?" or (k == "A" and c.isalpha()) or (k in "91" and c.isdigit()) or k.upper() == c
+        for c, k in zip(text, classes, strict=True)
+    )
 
 
 def _fill(rng: np.random.Generator, c: str, letters: str) -> str:
@@ -212,7 +347,10 @@ def _vanity(rng: np.random.Generator) -> str:
     elif kind < 0.75:
         line = str(rng.integers(1, 100)) + word
     else:
-        line = "".join(_fill(rng, "A" if rng.random() < 0.8 else "9", string.ascii_uppercase) for _ in range(rng.integers(3, 9)))
+        line = "".join(
+            _fill(rng, "A" if rng.random() < 0.8 else "9", string.ascii_uppercase)
+            for _ in range(rng.integers(3, 9))
+        )
     if rng.random() < 0.15:
         position = int(rng.integers(len(line)))
         line = line[:position] + line[position] + line[position:]

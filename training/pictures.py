@@ -11,8 +11,25 @@ from training import fonts, styles
 
 Image = npt.NDArray[np.uint8]
 
-_NAMES = ("AUTO CENTER", "MOTORS", "CARS.COM", "Autohaus", "SERVICE", "UNIVERSITY", "ALUMNI", "www.auto.example", "FORD",
-          "Honda", "OF THE VALLEY", "DOWNTOWN", "dealer.example", "Mercedes-Benz", "TOYOTA", "CITY SALES", "GARAGE")  # fmt: skip
+_NAMES = (
+    "AUTO CENTER",
+    "MOTORS",
+    "CARS.COM",
+    "Autohaus",
+    "SERVICE",
+    "UNIVERSITY",
+    "ALUMNI",
+    "www.auto.example",
+    "FORD",
+    "Honda",
+    "OF THE VALLEY",
+    "DOWNTOWN",
+    "dealer.example",
+    "Mercedes-Benz",
+    "TOYOTA",
+    "CITY SALES",
+    "GARAGE",
+)
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
@@ -54,7 +71,16 @@ def draw_scenery(rng: np.random.Generator, image: Image) -> None:
         for _ in range(int(rng.integers(3, 14))):
             centre = (int(width * rng.random()), int(height * rng.random()))
             axes = (int(height * rng.uniform(0.03, 0.25)), int(height * rng.uniform(0.03, 0.2)))
-            cv2.ellipse(layer, centre, axes, float(rng.uniform(0, 180)), 0, 360, tuple(int(c) for c in rng.integers(60, 240, 3)), -1)
+            cv2.ellipse(
+                layer,
+                centre,
+                axes,
+                float(rng.uniform(0, 180)),
+                0,
+                360,
+                tuple(int(c) for c in rng.integers(60, 240, 3)),
+                -1,
+            )
     else:
         step = int(height * rng.uniform(0.08, 0.25)) + 2
         for x in range(0, width + height, 2 * step):
@@ -67,7 +93,13 @@ def draw_border(rng: np.random.Generator, image: Image, colour: styles.Colour) -
     """A line along the edge, as pressed plates have."""
     height, width = image.shape[:2]
     inset = int(height * rng.uniform(0.0, 0.05))
-    cv2.rectangle(image, (inset, inset), (width - 1 - inset, height - 1 - inset), colour, max(1, int(height * rng.uniform(0.012, 0.04))))
+    cv2.rectangle(
+        image,
+        (inset, inset),
+        (width - 1 - inset, height - 1 - inset),
+        colour,
+        max(1, int(height * rng.uniform(0.012, 0.04))),
+    )
 
 
 def draw_bands(rng: np.random.Generator, image: Image, style: styles.Style) -> tuple[float, float]:
@@ -96,27 +128,49 @@ def _band(rng: np.random.Generator, image: Image, x0: int, x1: int, letters: str
             point = (int(centre[0] + radius * np.cos(angle)), int(centre[1] + radius * np.sin(angle)))
             cv2.circle(image, point, max(1, int(height * 0.018)), (0, 210, 250), -1, cv2.LINE_AA)
     if rng.random() < 0.9:
-        write(rng, image, letters, ((x0 + x1) / 2, height * 0.74), height * rng.uniform(0.18, 0.28), (x1 - x0) * 0.8, (240, 240, 240))
+        write(
+            rng,
+            image,
+            letters,
+            ((x0 + x1) / 2, height * 0.74),
+            height * rng.uniform(0.18, 0.28),
+            (x1 - x0) * 0.8,
+            (240, 240, 240),
+        )
 
 
 def write(
-    rng: np.random.Generator, image: Image, text: str, centre: tuple[float, float], height: float, widest: float,
+    rng: np.random.Generator,
+    image: Image,
+    text: str,
+    centre: tuple[float, float],
+    height: float,
+    widest: float,
     colour: styles.Colour,
-) -> None:  # fmt: skip
+) -> None:
     """Write a line of small text; does nothing where no typeface is installed."""
     choices = fonts.faces(serif=True) if rng.random() < 0.3 and fonts.faces(serif=True) else fonts.faces()
     if not choices:
         return
     mask = fonts.line_mask(choices[int(rng.integers(len(choices)))], text, max(4, round(height)))
     if mask.shape[1] > widest:
-        mask = cv2.resize(mask, (max(2, int(widest)), mask.shape[0]), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        mask = cv2.resize(mask, (max(2, int(widest)), mask.shape[0]), interpolation=cv2.INTER_AREA).astype(
+            np.uint8
+        )
     x, y = round(centre[0] - mask.shape[1] / 2), round(centre[1] - mask.shape[0] / 2)
-    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + mask.shape[1], image.shape[1]), min(y + mask.shape[0], image.shape[0])
+    x0, y0, x1, y1 = (
+        max(x, 0),
+        max(y, 0),
+        min(x + mask.shape[1], image.shape[1]),
+        min(y + mask.shape[0], image.shape[0]),
+    )
     if x0 < x1 and y0 < y1:
         paint(image[y0:y1, x0:x1], np.ascontiguousarray(mask[y0 - y : y1 - y, x0 - x : x1 - x]), colour)
 
 
-def draw_names(rng: np.random.Generator, image: Image, style: styles.Style, ink: styles.Colour) -> tuple[float, float]:
+def draw_names(
+    rng: np.random.Generator, image: Image, style: styles.Style, ink: styles.Colour
+) -> tuple[float, float]:
     """Draw title and slogan; return the top and bottom limits of what is free for the serial."""
     height, width = image.shape[:2]
     top, bottom = 0.05 * height, 0.95 * height
@@ -129,14 +183,30 @@ def draw_names(rng: np.random.Generator, image: Image, style: styles.Style, ink:
             write(rng, image, title, (width / 2, height * 0.11), height * 0.12, width * 0.5, (245, 245, 245))
             return 0.24 * height, bottom
         colour = ink if rng.random() < 0.6 else _any_colour(rng)
-        write(rng, image, title, (width / 2, height * 0.05 + size / 2), size, width * rng.uniform(0.3, 0.75), colour)
+        write(
+            rng,
+            image,
+            title,
+            (width / 2, height * 0.05 + size / 2),
+            size,
+            width * rng.uniform(0.3, 0.75),
+            colour,
+        )
         top = height * 0.08 + size
     slogans = style.slogans
     if slogans and rng.random() < 0.75:
         size = height * rng.uniform(0.07, 0.14)
         colour = ink if rng.random() < 0.6 else _any_colour(rng)
         slogan = slogans[int(rng.integers(len(slogans)))]
-        write(rng, image, slogan, (width / 2, height * 0.95 - size / 2), size, width * rng.uniform(0.3, 0.8), colour)
+        write(
+            rng,
+            image,
+            slogan,
+            (width / 2, height * 0.95 - size / 2),
+            size,
+            width * rng.uniform(0.3, 0.8),
+            colour,
+        )
         bottom = height * 0.92 - size
     if style.stickers:
         for x in (0.09, 0.91):
@@ -161,31 +231,64 @@ def _sticker(rng: np.random.Generator, image: Image, x: float, y: float) -> None
 
 
 def draw_mark(
-    rng: np.random.Generator, image: Image, coverage: Image, mark: str, cell: tuple[float, float, float, float],
-    emblem: str, ink: styles.Colour,
-) -> None:  # fmt: skip
-    """Draw what stands between characters. *cell* is left, width, middle (y) and character height in pixels."""
+    rng: np.random.Generator,
+    image: Image,
+    coverage: Image,
+    mark: str,
+    cell: tuple[float, float, float, float],
+    emblem: str,
+    ink: styles.Colour,
+) -> None:
+    """Draw what stands between characters. *cell* is left, width, middle (y) and character height in
+    pixels."""
     left, width, middle, height = cell
     x = left + width / 2
     if mark == "-":
         half, thick = width * rng.uniform(0.3, 0.5), height * rng.uniform(0.05, 0.12)
-        cv2.rectangle(coverage, (int(x - half), int(middle - thick / 2)), (int(x + half), int(middle + thick / 2)), 255, -1)
+        cv2.rectangle(
+            coverage,
+            (int(x - half), int(middle - thick / 2)),
+            (int(x + half), int(middle + thick / 2)),
+            255,
+            -1,
+        )
     elif mark in ".:":
         radius = max(1, int(height * rng.uniform(0.035, 0.07)))
         for y in (middle,) if mark == "." else (middle - height * 0.2, middle + height * 0.2):
             cv2.circle(coverage, (int(x), int(y)), radius, 255, -1, cv2.LINE_AA)
     elif mark == " " and rng.random() < 0.12:
-        cv2.circle(image, (int(x), int(middle + height * rng.uniform(-0.2, 0.35))), max(1, int(height * rng.uniform(0.05, 0.12))),
-                   _any_colour(rng), -1, cv2.LINE_AA)  # fmt: skip
+        cv2.circle(
+            image,
+            (int(x), int(middle + height * rng.uniform(-0.2, 0.35))),
+            max(1, int(height * rng.uniform(0.05, 0.12))),
+            _any_colour(rng),
+            -1,
+            cv2.LINE_AA,
+        )
     elif mark == "*" and rng.random() < 0.9:
         if emblem == "seals":
-            _seals(rng, image, x, middle, min(height * rng.uniform(0.2, 0.36), max(width * 1.2, height * 0.2)))
+            _seals(
+                rng, image, x, middle, min(height * rng.uniform(0.2, 0.36), max(width * 1.2, height * 0.2))
+            )
         elif emblem == "crest":
             _crest(rng, image, x, middle, height * rng.uniform(0.3, 0.62), max(width, height * 0.25))
         elif emblem == "bar":
-            cv2.line(coverage, (int(x), int(middle - height)), (int(x), int(middle + height)), 255, max(1, int(height * 0.03)))
+            cv2.line(
+                coverage,
+                (int(x), int(middle - height)),
+                (int(x), int(middle + height)),
+                255,
+                max(1, int(height * 0.03)),
+            )
         elif emblem == "dot" or rng.random() < 0.25:
-            cv2.circle(coverage, (int(x), int(middle)), max(1, int(height * rng.uniform(0.05, 0.1))), 255, -1, cv2.LINE_AA)
+            cv2.circle(
+                coverage,
+                (int(x), int(middle)),
+                max(1, int(height * rng.uniform(0.05, 0.1))),
+                255,
+                -1,
+                cv2.LINE_AA,
+            )
         else:
             draw_emblem(rng, image, x, middle, max(width, height * 0.2) * rng.uniform(0.8, 1.35))
 
@@ -196,20 +299,42 @@ def _seals(rng: np.random.Generator, image: Image, x: float, middle: float, size
             continue
         centre = (int(x), int(middle + side * size * rng.uniform(0.5, 0.75)))
         radius = max(2, int(size / 2 * rng.uniform(0.85, 1.1)))
-        rim = tuple(int(c) for c in rng.choice([[60, 140, 60], [50, 60, 200], [160, 90, 40], [40, 170, 220], [150, 150, 150], [90, 90, 90]]))
+        rim = tuple(
+            int(c)
+            for c in rng.choice(
+                [[60, 140, 60], [50, 60, 200], [160, 90, 40], [40, 170, 220], [150, 150, 150], [90, 90, 90]]
+            )
+        )
         cv2.circle(image, centre, radius, rim, -1, cv2.LINE_AA)
         inner = tuple(int(c) for c in rng.integers(90, 240, 3))
         cv2.circle(image, centre, max(1, int(radius * rng.uniform(0.3, 0.75))), inner, -1, cv2.LINE_AA)
 
 
-def _crest(rng: np.random.Generator, image: Image, x: float, middle: float, height: float, width: float) -> None:
+def _crest(
+    rng: np.random.Generator, image: Image, x: float, middle: float, height: float, width: float
+) -> None:
     w, h = min(width, height * 0.9) / 2, height / 2
-    shield = np.array([[-w, -h], [w, -h], [w, h * 0.3], [0, h], [-w, h * 0.3]]) + (x, middle)
-    cv2.fillPoly(image, [shield.astype(np.int32)], tuple(int(c) for c in rng.integers(20, 230, 3)), cv2.LINE_AA)
+    shield = np.array([[-w, -h], [w, -h], [w, h * 0.3], [0, h], [-w, h * 0.3]]) + np.array([x, middle])
+    cv2.fillPoly(
+        image, [shield.astype(np.int32)], tuple(int(c) for c in rng.integers(20, 230, 3)), cv2.LINE_AA
+    )
     y = int(middle + h * rng.uniform(-0.5, 0.2))
-    cv2.rectangle(image, (int(x - w), y), (int(x + w), int(y + h * 0.4)), tuple(int(c) for c in rng.integers(20, 250, 3)), -1)
+    cv2.rectangle(
+        image,
+        (int(x - w), y),
+        (int(x + w), int(y + h * 0.4)),
+        tuple(int(c) for c in rng.integers(20, 250, 3)),
+        -1,
+    )
     if rng.random() < 0.4:
-        cv2.circle(image, (int(x), int(middle)), max(1, int(w * 0.4)), tuple(int(c) for c in rng.integers(20, 250, 3)), -1, cv2.LINE_AA)
+        cv2.circle(
+            image,
+            (int(x), int(middle)),
+            max(1, int(w * 0.4)),
+            tuple(int(c) for c in rng.integers(20, 250, 3)),
+            -1,
+            cv2.LINE_AA,
+        )
 
 
 def draw_emblem(rng: np.random.Generator, image: Image, x: float, y: float, size: float) -> None:
@@ -224,7 +349,14 @@ def draw_emblem(rng: np.random.Generator, image: Image, x: float, y: float, size
         cv2.fillPoly(layer, [points.astype(np.int32)], colour, cv2.LINE_AA)
     elif kind == 1:
         cv2.circle(layer, (int(x), int(y)), max(2, int(size / 2)), colour, -1, cv2.LINE_AA)
-        cv2.circle(layer, (int(x), int(y)), max(1, int(size * 0.3)), tuple(int(c) for c in rng.integers(0, 255, 3)), -1, cv2.LINE_AA)
+        cv2.circle(
+            layer,
+            (int(x), int(y)),
+            max(1, int(size * 0.3)),
+            tuple(int(c) for c in rng.integers(0, 255, 3)),
+            -1,
+            cv2.LINE_AA,
+        )
     elif kind == 2:
         angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(6, 14))))
         radii = size / 2 * rng.uniform(0.45, 1.0, len(angles))
@@ -233,12 +365,21 @@ def draw_emblem(rng: np.random.Generator, image: Image, x: float, y: float, size
     elif kind == 3:
         for level in (0.5, 0.15, -0.2):
             half = size * (0.32 + 0.2 * level)
-            triangle = np.array([[x - half, y + size * level], [x + half, y + size * level], [x, y + size * (level - 0.4)]])
+            triangle = np.array(
+                [[x - half, y + size * level], [x + half, y + size * level], [x, y + size * (level - 0.4)]]
+            )
             cv2.fillPoly(layer, [triangle.astype(np.int32)], colour, cv2.LINE_AA)
     else:
         for _ in range(int(rng.integers(3, 7))):
             centre = (int(x + size * rng.uniform(-0.3, 0.3)), int(y + size * rng.uniform(-0.35, 0.35)))
-            cv2.circle(layer, centre, max(1, int(size * rng.uniform(0.1, 0.25))), tuple(int(c) for c in rng.integers(0, 255, 3)), -1, cv2.LINE_AA)
+            cv2.circle(
+                layer,
+                centre,
+                max(1, int(size * rng.uniform(0.1, 0.25))),
+                tuple(int(c) for c in rng.integers(0, 255, 3)),
+                -1,
+                cv2.LINE_AA,
+            )
     share = rng.uniform(0.4, 1.0)
     image[:] = cv2.addWeighted(layer, share, image, 1 - share, 0)
 
@@ -252,8 +393,18 @@ def draw_fittings(rng: np.random.Generator, image: Image, american: bool) -> Non
             for y in ys:
                 if rng.random() < 0.6:
                     shade = int(rng.integers(20, 220))
-                    centre = (int(x * width), int((y + (0 if american else rng.uniform(-0.35, 0.35))) * height))
-                    cv2.circle(image, centre, max(1, int(height * rng.uniform(0.02, 0.04))), (shade, shade, shade), -1, cv2.LINE_AA)
+                    centre = (
+                        int(x * width),
+                        int((y + (0 if american else rng.uniform(-0.35, 0.35))) * height),
+                    )
+                    cv2.circle(
+                        image,
+                        centre,
+                        max(1, int(height * rng.uniform(0.02, 0.04))),
+                        (shade, shade, shade),
+                        -1,
+                        cv2.LINE_AA,
+                    )
     if rng.random() < (0.4 if american else 0.3):
         shade = int(rng.choice([15, 30, 60, 170, 210]))
         colour = (shade, shade, shade)

@@ -25,12 +25,15 @@ class RenderedPlate:
     jurisdiction: str
     """As in `training.formats.JURISDICTIONS`."""
     boxes: npt.NDArray[np.float32]
-    """Shape (len(text), 4): left, top, right, bottom of each character in pixels, right and bottom excluded."""
+    """Shape (len(text), 4): left, top, right, bottom of each character in pixels, right and bottom
+    excluded."""
 
     @property
     def centres(self) -> npt.NDArray[np.float32]:
         """Middle of each character, shape (len(text), 2), x and y in pixels."""
-        return np.stack([(self.boxes[:, 0] + self.boxes[:, 2]) / 2, (self.boxes[:, 1] + self.boxes[:, 3]) / 2], axis=1)
+        return np.stack(
+            [(self.boxes[:, 0] + self.boxes[:, 2]) / 2, (self.boxes[:, 1] + self.boxes[:, 3]) / 2], axis=1
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,8 @@ def render_plate(
 ) -> RenderedPlate:
     """Return a random clean plate; all that is not given is drawn from *rng*.
 
-    *text* is 1 to 10 of A-Z and 0-9 and is laid out by the jurisdiction's first pattern that it fits. Equal generators give
-    equal plates on machines with the same typefaces installed.
+    *text* is 1 to 10 of A-Z and 0-9 and is laid out by the jurisdiction's first pattern that it fits. Equal
+    generators give equal plates on machines with the same typefaces installed.
 
     Raises ValueError if the jurisdiction is unknown, the text is none or *height_px* is below 24.
     """
@@ -140,7 +143,8 @@ def _with_side_picture(rng: np.random.Generator, image: Image, area: _Area) -> _
 
 
 def _with_stacked_letters(rng: np.random.Generator, image: Image, area: _Area, ink: styles.Colour) -> _Area:
-    """Draw two or three small letters one above the other beside the serial; they are not part of its text."""
+    """Draw two or three small letters one above the other beside the serial; they are not part of its
+    text."""
     count = int(rng.integers(2, 4))
     small = area.height / count * rng.uniform(0.8, 0.95)
     lettering = _lettering(rng, 0.0)
@@ -150,7 +154,9 @@ def _with_stacked_letters(rng: np.random.Generator, image: Image, area: _Area, i
     coverage = np.zeros(image.shape[:2], np.uint8)
     for i, letter in enumerate(letters):
         mask = _glyph(lettering, str(letter), max(6, round(small)))
-        mask = cv2.resize(mask, (max(3, min(mask.shape[1], round(widest))), mask.shape[0]), interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(
+            mask, (max(3, min(mask.shape[1], round(widest))), mask.shape[0]), interpolation=cv2.INTER_AREA
+        )
         y = area.middle - area.height / 2 + i * area.height / count
         _stamp(coverage, mask, x, y)
     _ink(image, coverage, ink)
@@ -181,15 +187,22 @@ def _lettering(rng: np.random.Generator, fixed_pitch: float, european: bool = Fa
 def _glyph(lettering: _Lettering, character: str, height_px: int) -> Image:
     if isinstance(lettering.source, dies.Die):
         return dies.glyph_mask(lettering.source, character, height_px)
-    mask = cv2.resize(fonts.glyph_mask(lettering.source, character, 64), None, fx=height_px / 64, fy=height_px / 64,
-                      interpolation=cv2.INTER_AREA if height_px < 64 else cv2.INTER_LINEAR)  # fmt: skip
+    mask = cv2.resize(
+        fonts.glyph_mask(lettering.source, character, 64),
+        None,
+        fx=height_px / 64,
+        fy=height_px / 64,
+        interpolation=cv2.INTER_AREA if height_px < 64 else cv2.INTER_LINEAR,
+    )
     if lettering.bold == 0:
         return mask.astype(np.uint8)
     size = max(2, round(abs(lettering.bold) * height_px / 64) + 1)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     if lettering.bold < 0:
         return cv2.erode(mask, kernel).astype(np.uint8)
-    return cv2.dilate(cv2.copyMakeBorder(mask, 0, 0, size, size, cv2.BORDER_CONSTANT), kernel).astype(np.uint8)
+    return cv2.dilate(cv2.copyMakeBorder(mask, 0, 0, size, size, cv2.BORDER_CONSTANT), kernel).astype(
+        np.uint8
+    )
 
 
 def _draw_serial(
@@ -210,9 +223,15 @@ def _draw_serial(
 
 
 def _draw_row(
-    rng: np.random.Generator, image: Image, coverage: Image, row: str, area: _Area, style: styles.Style,
-    lettering: _Lettering, ink: styles.Colour,
-) -> list[tuple[float, float, float, float]]:  # fmt: skip
+    rng: np.random.Generator,
+    image: Image,
+    coverage: Image,
+    row: str,
+    area: _Area,
+    style: styles.Style,
+    lettering: _Lettering,
+    ink: styles.Colour,
+) -> list[tuple[float, float, float, float]]:
     height = round(area.height)
     items = [_item(rng, c, lettering, height, style) for c in row]
     spacing = lettering.spacing * height
@@ -236,7 +255,9 @@ def _draw_row(
             _stamp(coverage, fitted, left, top)
             boxes.append((left, top, left + w, top + height))
         else:
-            pictures.draw_mark(rng, image, coverage, mark, (x, cell, area.middle, float(height)), style.emblem, ink)
+            pictures.draw_mark(
+                rng, image, coverage, mark, (x, cell, area.middle, float(height)), style.emblem, ink
+            )
         x += cell + spacing * squeeze
     return boxes
 
@@ -255,15 +276,24 @@ def _item(
     mask = _glyph(lettering, c, height)
     wanted = mask.shape[1] * lettering.stretch
     if lettering.pitch == 0 or isinstance(lettering.source, dies.Die):
-        return wanted, cv2.resize(mask, (max(2, round(wanted)), height), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        return wanted, cv2.resize(mask, (max(2, round(wanted)), height), interpolation=cv2.INTER_AREA).astype(
+            np.uint8
+        )
     cell = lettering.pitch * height
     fill = min(wanted, cell) if c in "I1" else min(max(wanted, cell * 0.85), cell)
-    return cell, cv2.resize(mask, (max(2, round(fill)), height), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    return cell, cv2.resize(mask, (max(2, round(fill)), height), interpolation=cv2.INTER_AREA).astype(
+        np.uint8
+    )
 
 
 def _stamp(coverage: Image, mask: Image, left: float, top: float) -> None:
     x, y = round(left), round(top)
-    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + mask.shape[1], coverage.shape[1]), min(y + mask.shape[0], coverage.shape[0])
+    x0, y0, x1, y1 = (
+        max(x, 0),
+        max(y, 0),
+        min(x + mask.shape[1], coverage.shape[1]),
+        min(y + mask.shape[0], coverage.shape[0]),
+    )
     if x0 < x1 and y0 < y1:
         np.maximum(coverage[y0:y1, x0:x1], mask[y0 - y : y1 - y, x0 - x : x1 - x], out=coverage[y0:y1, x0:x1])
 

@@ -1,7 +1,7 @@
 """How the plates of each jurisdiction look: proportions, colours, bands, names and pictures.
 
-Approximate on purpose: the reader must not depend on a picture, and designs change. Colours are RGB in this file's tables and
-BGR in `Style`.
+Approximate on purpose: the reader must not depend on a picture, and designs change. Colours are RGB in this
+file's tables and BGR in `Style`.
 """
 
 from dataclasses import dataclass
@@ -106,21 +106,76 @@ DC|ffffff/c02030 ffffff/1c3474|WASHINGTON DC|TAXATION WITHOUT REPRESENTATION,END
 
 _WHITE = "f4f4f0/101010"
 _BANDED = {
-    "PL": _WHITE, "NL": "f0b814/101010 f4c020/101010 e8a818/141414 f0b814/101010 2060c0/f8f8f8", "AT": _WHITE, "DE": _WHITE,
-    "CZ": _WHITE, "SK": _WHITE, "FR": f"{_WHITE} {_WHITE} f4c820/101010", "ES": _WHITE, "IT": _WHITE, "RO": _WHITE,
-    "BE": "f4f4f0/a01828", "PT": _WHITE, "HU": _WHITE, "SE": _WHITE, "FI": _WHITE, "LV": _WHITE, "LT": _WHITE, "EE": _WHITE,
-    "HR": "f4f4f0/141414 f4f4f0/a01818", "SI": _WHITE, "BG": _WHITE, "GR": _WHITE, "IE": _WHITE, "LU": "f4c820/101010",
-    "CY": _WHITE, "RS": _WHITE, "TR": _WHITE, "NO": _WHITE, "UA": _WHITE, "DK": _WHITE, "IL": "f4c020/101010",
-}  # fmt: skip
-_BAND_LETTERS = {"DE": "D", "AT": "A", "FR": "F", "ES": "E", "IT": "I", "BE": "B", "PT": "P", "HU": "H", "SE": "S",
-                 "FI": "FIN", "EE": "EST", "SI": "SLO", "LU": "L", "RS": "SRB", "NO": "N", "IE": "IRL", "RO": "RO"}  # fmt: skip
-_EMBLEMS = {"DE": "seals", "AT": "crest", "CZ": "seals", "SK": "crest", "HR": "crest", "SI": "crest", "RS": "crest",
-            "LT": "seals", "CY": "seals", "CH": "crest", "RU": "bar", "IT": "seals"}  # fmt: skip
+    "PL": _WHITE,
+    "NL": "f0b814/101010 f4c020/101010 e8a818/141414 f0b814/101010 2060c0/f8f8f8",
+    "AT": _WHITE,
+    "DE": _WHITE,
+    "CZ": _WHITE,
+    "SK": _WHITE,
+    "FR": f"{_WHITE} {_WHITE} f4c820/101010",
+    "ES": _WHITE,
+    "IT": _WHITE,
+    "RO": _WHITE,
+    "BE": "f4f4f0/a01828",
+    "PT": _WHITE,
+    "HU": _WHITE,
+    "SE": _WHITE,
+    "FI": _WHITE,
+    "LV": _WHITE,
+    "LT": _WHITE,
+    "EE": _WHITE,
+    "HR": "f4f4f0/141414 f4f4f0/a01818",
+    "SI": _WHITE,
+    "BG": _WHITE,
+    "GR": _WHITE,
+    "IE": _WHITE,
+    "LU": "f4c820/101010",
+    "CY": _WHITE,
+    "RS": _WHITE,
+    "TR": _WHITE,
+    "NO": _WHITE,
+    "UA": _WHITE,
+    "DK": _WHITE,
+    "IL": "f4c020/101010",
+}
+_BAND_LETTERS = {
+    "DE": "D",
+    "AT": "A",
+    "FR": "F",
+    "ES": "E",
+    "IT": "I",
+    "BE": "B",
+    "PT": "P",
+    "HU": "H",
+    "SE": "S",
+    "FI": "FIN",
+    "EE": "EST",
+    "SI": "SLO",
+    "LU": "L",
+    "RS": "SRB",
+    "NO": "N",
+    "IE": "IRL",
+    "RO": "RO",
+}
+_EMBLEMS = {
+    "DE": "seals",
+    "AT": "crest",
+    "CZ": "seals",
+    "SK": "crest",
+    "HR": "crest",
+    "SI": "crest",
+    "RS": "crest",
+    "LT": "seals",
+    "CY": "seals",
+    "CH": "crest",
+    "RU": "bar",
+    "IT": "seals",
+}
 
 
 def _style(aspect: tuple[float, float], codes: str, **more: object) -> Style:
     grounds, inks = _pairs(codes)
-    return Style(aspect, grounds, inks, **more)  # type: ignore[arg-type]  # the table's values are typed by Style
+    return Style(aspect, grounds, inks, **more)  # type: ignore[arg-type]  # typed by Style
 
 
 def _build() -> dict[str, Style]:
@@ -128,39 +183,99 @@ def _build() -> dict[str, Style]:
     for row in _USA.splitlines():
         state, codes, titles, slogans = row.split("|")
         styles[f"US-{state}"] = _style(
-            (1.85, 2.1), codes, titles=tuple(titles.split(",")), slogans=tuple(s for s in slogans.split(",") if s),
-            text_height=(0.36, 0.52), fixed_pitch=0.6, stickers=True,
-        )  # fmt: skip
+            (1.85, 2.1),
+            codes,
+            titles=tuple(titles.split(",")),
+            slogans=tuple(s for s in slogans.split(",") if s),
+            text_height=(0.36, 0.52),
+            fixed_pitch=0.6,
+            stickers=True,
+        )
     for country, codes in _BANDED.items():
         styles[country] = _style(
-            (4.2, 5.1), codes, band=_BAND_LETTERS.get(country, country), right_band=country in {"FR", "IT"},
-            fixed_pitch=0.1, emblem=_EMBLEMS.get(country, "dot"),
-        )  # fmt: skip
-    styles["GB"] = _style((4.0, 5.1), f"f4f4f0/101010 f4f4f0/101010 f4c418/101010 f0b010/101010 181818/e8e8e8", band="GB",
-                          fixed_pitch=0.3)  # fmt: skip
+            (4.2, 5.1),
+            codes,
+            band=_BAND_LETTERS.get(country, country),
+            right_band=country in {"FR", "IT"},
+            fixed_pitch=0.1,
+            emblem=_EMBLEMS.get(country, "dot"),
+        )
+    styles["GB"] = _style(
+        (4.0, 5.1),
+        "f4f4f0/101010 f4f4f0/101010 f4c418/101010 f0b010/101010 181818/e8e8e8",
+        band="GB",
+        fixed_pitch=0.3,
+    )
     styles["CH"] = _style((4.0, 4.9), _WHITE, emblem="crest")
     styles["RU"] = _style((4.4, 4.8), _WHITE, emblem="bar")
-    styles["BR"] = _style((2.9, 3.3), "b8b8b8/101010 a8acb0/101010 f4f4f0/101010 b01820/f4f4f4", titles=("SP - SAO PAULO",
-                          "RJ - RIO DE JANEIRO", "MG - BELO HORIZONTE", "BRASIL"), text_height=(0.5, 0.64), emblem="dot")  # fmt: skip
-    styles["AR"] = _style((2.9, 3.2), "f4f4f0/101010 101010/f4f4f4", titles=("ARGENTINA",), text_height=(0.5, 0.62))
-    styles["PK"] = _style((1.9, 3.0), "f4f4f0/181830 f4f4f0/101010 f4c020/101010 101010/f4f4f4", text_height=(0.36, 0.56),
-                          titles=("ICT", "", "GOVT OF SINDH", "PUNJAB", ""), slogans=("ISLAMABAD", "SINDH", "ICT-ISLAMABAD"))  # fmt: skip
-    styles["IN"] = _style((3.4, 4.6), f"{_WHITE} {_WHITE} f4c020/101010 181818/f4d030", band="IND", fixed_pitch=0.3)
-    styles["AU"] = _style((2.7, 3.3), "f4f4f0/101010 f4d020/101010 181818/f4f4f4 f4f4f0/183880 181818/f4c030 f4f4f0/802030",
-                          titles=("", "NSW", "VICTORIA", "QUEENSLAND"), text_height=(0.5, 0.7), slogans=("STAY ALERT STAY ALIVE",
-                          "SUNSHINE STATE", "THE PLACE TO BE"))  # fmt: skip
-    for country, aspect in {"AE": (2.0, 4.6), "UZ": (4.2, 4.8), "MX": (1.9, 2.1), "QA": (2.2, 4.6), "ZA": (4.0, 4.6), "VN": (3.5, 4.6)}.items():
+    styles["BR"] = _style(
+        (2.9, 3.3),
+        "b8b8b8/101010 a8acb0/101010 f4f4f0/101010 b01820/f4f4f4",
+        titles=("SP - SAO PAULO", "RJ - RIO DE JANEIRO", "MG - BELO HORIZONTE", "BRASIL"),
+        text_height=(0.5, 0.64),
+        emblem="dot",
+    )
+    styles["AR"] = _style(
+        (2.9, 3.2), "f4f4f0/101010 101010/f4f4f4", titles=("ARGENTINA",), text_height=(0.5, 0.62)
+    )
+    styles["PK"] = _style(
+        (1.9, 3.0),
+        "f4f4f0/181830 f4f4f0/101010 f4c020/101010 101010/f4f4f4",
+        text_height=(0.36, 0.56),
+        titles=("ICT", "", "GOVT OF SINDH", "PUNJAB", ""),
+        slogans=("ISLAMABAD", "SINDH", "ICT-ISLAMABAD"),
+    )
+    styles["IN"] = _style(
+        (3.4, 4.6), f"{_WHITE} {_WHITE} f4c020/101010 181818/f4d030", band="IND", fixed_pitch=0.3
+    )
+    styles["AU"] = _style(
+        (2.7, 3.3),
+        "f4f4f0/101010 f4d020/101010 181818/f4f4f4 f4f4f0/183880 181818/f4c030 f4f4f0/802030",
+        titles=("", "NSW", "VICTORIA", "QUEENSLAND"),
+        text_height=(0.5, 0.7),
+        slogans=("STAY ALERT STAY ALIVE", "SUNSHINE STATE", "THE PLACE TO BE"),
+    )
+    for country, aspect in {
+        "AE": (2.0, 4.6),
+        "UZ": (4.2, 4.8),
+        "MX": (1.9, 2.1),
+        "QA": (2.2, 4.6),
+        "ZA": (4.0, 4.6),
+        "VN": (3.5, 4.6),
+    }.items():
         styles[country] = _style(aspect, _WHITE, text_height=(0.5, 0.7))
-    styles["CO"] = _style((2.0, 2.3), "f4c818/101010", slogans=("BOGOTA D.C.", "MEDELLIN", "CALI"), text_height=(0.5, 0.62), emblem="dot")
-    styles["ID"] = _style((2.9, 3.3), "141414/e8e8e8 141414/e8e8e8 f4f4f0/101010", slogans=("05.27", "11.29"), text_height=(0.48, 0.62))
+    styles["CO"] = _style(
+        (2.0, 2.3),
+        "f4c818/101010",
+        slogans=("BOGOTA D.C.", "MEDELLIN", "CALI"),
+        text_height=(0.5, 0.62),
+        emblem="dot",
+    )
+    styles["ID"] = _style(
+        (2.9, 3.3),
+        "141414/e8e8e8 141414/e8e8e8 f4f4f0/101010",
+        slogans=("05.27", "11.29"),
+        text_height=(0.48, 0.62),
+    )
     styles["MY"] = _style((3.4, 4.6), "141414/f4f4f4", text_height=(0.5, 0.7))
     styles["SG"] = _style((3.4, 4.6), "141414/f4f4f4 f4f4f0/101010", text_height=(0.5, 0.7))
     styles["NZ"] = _style((2.7, 3.1), _WHITE, text_height=(0.6, 0.75))
-    canadian = {"ON": ("ONTARIO", "YOURS TO DISCOVER", "f4f8ff/2040a0"), "QC": ("Québec", "Je me souviens", "f4f8ff/2848a8"),
-                "BC": ("British Columbia", "Beautiful", "f4f8ff/2038a0"), "AB": ("Alberta", "Wild Rose Country", "f8f4f0/c02838")}  # fmt: skip
+    canadian = {
+        "ON": ("ONTARIO", "YOURS TO DISCOVER", "f4f8ff/2040a0"),
+        "QC": ("Québec", "Je me souviens", "f4f8ff/2848a8"),
+        "BC": ("British Columbia", "Beautiful", "f4f8ff/2038a0"),
+        "AB": ("Alberta", "Wild Rose Country", "f8f4f0/c02838"),
+    }
     for province, (title, slogan, codes) in canadian.items():
-        styles[f"CA-{province}"] = _style((1.9, 2.1), codes, titles=(title,), slogans=(slogan,), text_height=(0.38, 0.52),
-                                          fixed_pitch=0.6, stickers=True)  # fmt: skip
+        styles[f"CA-{province}"] = _style(
+            (1.9, 2.1),
+            codes,
+            titles=(title,),
+            slogans=(slogan,),
+            text_height=(0.38, 0.52),
+            fixed_pitch=0.6,
+            stickers=True,
+        )
     return styles
 
 

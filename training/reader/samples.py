@@ -1,13 +1,13 @@
 """Samples as arrays, and the pre-rendered ones on disk.
 
-A chunk is a folder of three .npy files, written whole and renamed at the end, so that a training run may pick up new chunks
-while a renderer is still at work. Rendering takes 6 ms a crop and core: it never runs inside the training loop.
+A chunk is a folder of three .npy files, written whole and renamed at the end, so that a training run may
+pick up new chunks while a renderer is still at work. Rendering takes 6 ms a crop and core: it never runs
+inside the training loop.
 
     python -m training.reader.samples --out ../crops --first 0 --count 20
 """
 
 import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,15 +82,17 @@ def save_chunk(samples: Samples, folder: Path) -> None:
     partial.rename(folder)
 
 
+def load_chunk(folder: Path) -> Samples:
+    """Return the chunk *folder*, its images as a memory map. Raises FileNotFoundError if it is not
+    complete."""
+    labels = np.load(folder / "labels.npy")
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    return Samples(images, labels[:, :SLOTS], labels[:, SLOTS], np.load(folder / "centres.npy"))
+
+
 def load_chunks(root: Path) -> list[Samples]:
-    """Return all complete chunks under *root*, their images as memory maps."""
-    chunks = []
-    for folder in sorted(root.iterdir()):
-        if folder.suffix != ".partial" and (folder / "labels.npy").exists():
-            labels = np.load(folder / "labels.npy")
-            chunks.append(Samples(np.load(folder / "images.npy", mmap_mode="r"), labels[:, :SLOTS], labels[:, SLOTS],
-                                  np.load(folder / "centres.npy")))  # fmt: skip
-    return chunks
+    """Return all complete chunks under *root*."""
+    return [load_chunk(folder) for folder in sorted(root.iterdir()) if folder.suffix != ".partial"]
 
 
 def main() -> None:
@@ -102,7 +104,6 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=10_000)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    os.nice(5)
     for number in range(arguments.first, arguments.first + arguments.count):
         folder = arguments.out / f"chunk-{number:03d}"
         if not folder.exists():

@@ -1,0 +1,144 @@
+"""The reader's network: ten slots that look over an 8 x 32 map of the crop.
+
+A small residual net turns the 64 x 128 crop into the map. Its columns, in reading order, pass through two
+transformer layers, so that each knows its neighbours; the map gets that knowledge back. Ten learned
+queries, one for each place in the plate text, attend over the map; a last transformer layer lets the slots
+agree with each other. Heads that are used in training only: a character or blank for each column (CTC) and
+the length, against doubled and invented characters.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.reader.samples import ALPHABET, REGIONS, SLOTS
+
+ROWS, COLUMNS = 8, 32
+"""Size of the map the slots attend over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the network says of a batch of n crops; logits throughout."""
+
+    slots: Tensor
+    """Shape (n, SLOTS, len(ALPHABET))."""
+    regions: Tensor
+    """Shape (n, len(REGIONS))."""
+    attention: Tensor
+    """Shape (n, SLOTS, ROWS * COLUMNS), before the softmax."""
+    columns: Tensor
+    """Shape (n, COLUMNS, len(ALPHABET)); the pad's place is the blank."""
+    lengths: Tensor
+    """Shape (n, SLOTS + 1)."""
+
+
+def _convolution(
+    inputs: int, outputs: int, stride: int | tuple[int, int] = 1, relu: bool = True
+) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)]
+    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _convolution(channels, channels), _convolution(channels, channels, relu=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x + self.body(x))
+
+
+class _Layer(nn.Module):
+    """A pre-norm transformer layer, written out so that it exports to plain matrix products."""
+
+    def __init__(self, width: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.mix, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, length, width = x.shape
+        parts = (
+            self.mix(self.before(x))
+            .view(n, length, 3, self.heads, width // self.heads)
+            .permute(2, 0, 3, 1, 4)
+        )
+        query, key, value = parts[0], parts[1], parts[2]
+        weights = torch.softmax(query @ key.transpose(-1, -2) * (width // self.heads) ** -0.5, dim=-1)
+        x = x + self.out((weights @ value).transpose(1, 2).reshape(n, length, width))
+        return x + self.narrow(functional.relu(self.wide(self.between(x))))
+
+
+class ReaderNet(nn.Module):
+    """Crops of shape (n, 64, 128, 3), RGB, 0..255, to a Reading."""
+
+    def __init__(self, width: int = 96) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            _convolution(3, 24, 2),
+            _convolution(24, 24),
+            _convolution(24, 48, 2),
+            _Residual(48),
+            _convolution(48, 80, (2, 1)),
+            _Residual(80),
+            nn.Conv2d(80, width, 1),
+        )
+        self.place = nn.Parameter(torch.randn(1, ROWS * COLUMNS, width) * 0.02)
+        self.column_place = nn.Parameter(torch.randn(1, COLUMNS, width) * 0.02)
+        self.gather = nn.Linear(2 * width, width)
+        self.columns = nn.Sequential(_Layer(width), _Layer(width))
+        self.column_norm = nn.LayerNorm(width)
+        self.back = nn.Linear(width, width)
+        self.map_norm = nn.LayerNorm(width)
+        self.queries = nn.Parameter(torch.randn(SLOTS, width) * 0.1)
+        self.key, self.value = nn.Linear(width, width), nn.Linear(width, width)
+        self.slot_place = nn.Parameter(torch.randn(1, SLOTS, width) * 0.02)
+        self.slot_layer = _Layer(width)
+        self.slot_norm = nn.LayerNorm(width)
+        self.character = nn.Linear(width, len(ALPHABET))
+        self.column_character = nn.Linear(width, len(ALPHABET))
+        self.length = nn.Linear(width, SLOTS + 1)
+        self.region = nn.Sequential(nn.Linear(4 * width, width), nn.ReLU(), nn.Linear(width, len(REGIONS)))
+
+    def forward(self, crops: Tensor) -> Reading:
+        x = crops.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+        map_ = self.stem(x)
+        n, width = map_.shape[0], map_.shape[1]
+        folded = torch.cat([map_.mean(2), map_.amax(2)], dim=1).transpose(1, 2)
+        columns = self.column_norm(self.columns(self.gather(folded) + self.column_place))
+        grid = map_.flatten(2).transpose(1, 2) + self.place
+        returned = (
+            self.back(columns).unsqueeze(1).expand(n, ROWS, COLUMNS, width).reshape(n, ROWS * COLUMNS, width)
+        )
+        grid = self.map_norm(grid + returned)
+        attention = (self.queries * width**-0.5) @ self.key(grid).transpose(1, 2)
+        seen = torch.softmax(attention, dim=-1) @ self.value(grid)
+        slots = self.slot_norm(self.slot_layer(seen + self.slot_place))
+        # Colours, bands and names decide the jurisdiction, so it sees the whole map beside the text's slots.
+        whole = torch.cat([grid.mean(1), grid.amax(1), columns.mean(1), slots.mean(1)], dim=1)
+        return Reading(
+            self.character(slots),
+            self.region(whole),
+            attention,
+            self.column_character(columns),
+            self.length(columns.mean(1)),
+        )
+
+
+class ExportedReader(nn.Module):
+    """The network as fast-plate-ocr loads it: uint8 crops in, the probabilities `plate` and `region` out."""
+
+    def __init__(self, net: ReaderNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        reading = self.net(crops)
+        return torch.softmax(reading.slots, dim=-1), torch.softmax(reading.regions, dim=-1)

@@ -1,0 +1,256 @@
+"""Real plates as training samples: labelled crops, and unlabelled ones that a teacher reads.
+
+Only the sets that may be trained on are named here; a photograph whose crop or text is in any validation
+set is left out. The teacher is fast-plate-ocr's cct_xs_v2_global (MIT). Its reading is kept where three
+altered views agree and the weakest character of the mean is above MINIMUM_CONFIDENCE.
+
+    python -m training.reader.photos --out ../crops-real --views 12
+"""
+
+import argparse
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from fast_plate_ocr import LicensePlateRecognizer
+
+from training import degrade
+from training.reader.samples import SLOTS, Samples, encode, region_index, save_chunk
+
+LABELLED = ("openimages_useu", "us_reddit_plat", "kaggle_cars433", "openlpr_faisal")
+FRAMES = ("openimages_useu", "us_reddit_plat", "kaggle_cars433", "openlpr_faisal", "ro_robertlucian")
+MINIMUM_CONFIDENCE = 0.75
+SMALLEST_PX = 44
+"""Boxes narrower than this are not given to the teacher: nobody could say whether it is right."""
+
+_STATES_TEXT = """
+    ALABAMA AL ALASKA AK ARIZONA AZ ARKANSAS AR CALIFORNIA CA COLORADO CO CONNECTICUT CT DELAWARE DE
+    FLORIDA FL GEORGIA GA HAWAI HI IDAHO ID ILLINOIS IL INDIANA IN IOWA IA KANSAS KS KENTUCKY KY
+    LOUISIANA LA MAINE ME MARYLAND MD MASSACHUSETTS MA MICHIGAN MI MINNESOTA MN MISSIPPI MS MISSOURI MO
+    MONTANA MT NEBRASKA NE NEVADA NV NEW_HAMPSHIRE NH NEW_JERSEY NJ NEW_MEXICO NM NEW_YORK NY
+    NORTH_CAROLINA NC NORTH_DAKOTA ND OHIO OH OKLAHOMA OK OREGON OR PENNSYLVANIA PA RHODE_ISLAND RI
+    SOUTH_CAROLINA SC SOUTH_DAKOTA SD TENNESSEE TN TEXAS TX UTAH UT VERMONT VT VIRGINIA VA WASHINGTON WA
+    WASHINGTON_DC DC WEST_VIRGINIA WV WISCONSIN WI WYOMING WY
+"""
+_STATES = tuple(_STATES_TEXT.split())
+STATE_CODES = dict(zip(_STATES[::2], _STATES[1::2], strict=True))
+COUNTRY_CODES = {
+    "Austria": "AT",
+    "Belgium": "BE",
+    "Bulgaria": "BG",
+    "Croatia": "HR",
+    "Cyprus": "CY",
+    "Czech Republic": "CZ",
+    "Denmark": "DK",
+    "Estonia": "EE",
+    "Finland": "FI",
+    "France": "FR",
+    "Germany": "DE",
+    "Greece": "GR",
+    "Hungary": "HU",
+    "Ireland": "IE",
+    "Israel": "IL",
+    "Italy": "IT",
+    "Latvia": "LV",
+    "Lithuania": "LT",
+    "Netherlands": "NL",
+    "Norway": "NO",
+    "Poland": "PL",
+    "Portugal": "PT",
+    "Romania": "RO",
+    "Serbia": "RS",
+    "Slovakia": "SK",
+    "Slovenia": "SI",
+    "Spain": "ES",
+    "Sweden": "SE",
+    "Switzerland": "CH",
+    "Ukraine": "UA",
+    "United Kingdom": "GB",
+    "Brazil": "BR",
+    "Argentina": "AR",
+    "Singapore": "SG",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A plate in a photograph. Text None asks the teacher."""
+
+    path: Path
+    box: tuple[float, float, float, float] | None
+    """Left, top, right, bottom as shares of the picture; None for a crop that is already cut with about
+    PADDING."""
+    text: str | None
+    jurisdiction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A photo whose plate text is known."""
+
+    picture: npt.NDArray[np.uint8]
+    box: tuple[float, float, float, float]
+    """In pixels of the picture."""
+    text: str
+    jurisdiction: str
+
+
+def shared_folder() -> Path:
+    """Return the folder with data, models and scorers: ALPR_SHARED, or `shared` beside the repository."""
+    return Path(os.environ.get("ALPR_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file with a header."""
+    with path.open(newline="", encoding="utf-8-sig") as handle:
+        return list(csv.DictReader(handle))
+
+
+def validation_texts(data: Path) -> set[str]:
+    """Return the texts of all validation crops and full frames."""
+    texts: set[str] = set()
+    for folder in (data / "ocr").iterdir():
+        name = "val.csv" if folder.name in LABELLED else "labels.csv"
+        texts.update(row["plate_text"] for row in rows(folder / name))
+    for folder in (data / "e2e").iterdir():
+        texts.update(text for row in rows(folder / "labels.csv") for text in row["plate_text"].split())
+    return texts
+
+
+def _frame_stem(dataset: str, crop_stem: str) -> str:
+    """The stem of the frame from which a labelled crop was cut."""
+    number, _, tail = crop_stem.rpartition("_")
+    return tail[0] + number if dataset == "openlpr_faisal" else number
+
+
+def labelled_photos(data: Path) -> Iterator[Photo]:
+    """The labelled crops of the training lists."""
+    held = {Path(line).stem for line in (data / "detection/openlpr_faisal/val.txt").read_text().split()}
+    for dataset in LABELLED:
+        folder = data / "ocr" / dataset
+        for row in rows(folder / "train.csv"):
+            path = folder / row["image_path"]
+            if dataset == "openlpr_faisal" and _frame_stem(dataset, path.stem) in held:
+                continue
+            yield Photo(path, None, row["plate_text"], row["plate_region"])
+
+
+def unlabelled_photos(data: Path) -> Iterator[Photo]:
+    """Plates of the detection training frames that have no label, and state crops."""
+    for dataset in FRAMES:
+        folder = data / "detection" / dataset
+        known: set[str] = set()
+        if (data / "ocr" / dataset).is_dir():
+            known = {
+                _frame_stem(dataset, Path(row["image_path"]).stem)
+                for row in rows(data / "ocr" / dataset / "labels.csv")
+            }
+        for line in (folder / "train.txt").read_text().split():
+            stem = Path(line).stem
+            if stem in known:
+                continue
+            for label in (folder / "labels" / f"{stem}.txt").read_text().splitlines():
+                x, y, w, h = (float(value) for value in label.split()[1:5])
+                yield Photo(folder / line, (x - w / 2, y - h / 2, x + w / 2, y + h / 2), None, "")
+    states = data / "states/gpiosenka"
+    for line in (states / "train.txt").read_text().split():
+        state = line.split("/")[0]
+        # test_* pictures are the validation set us_states_kaggle_test.
+        if "/test_" not in line:
+            code = STATE_CODES.get(state)
+            yield Photo(states / line, None, None, f"US-{code}" if code else "")
+
+
+def open_photo(photo: Photo) -> tuple[npt.NDArray[np.uint8], tuple[float, float, float, float]]:
+    """Return the picture around the plate, BGR, and the plate's box in it. Raises OSError if it cannot be
+    read."""
+    picture = cv2.imread(str(photo.path))
+    if picture is None:
+        raise OSError(f"{photo.path.name} cannot be read as a picture")
+    height, width = picture.shape[:2]
+    if photo.box is None:
+        margin_x, margin_y = width * PADDED_SHARE, height * PADDED_SHARE
+        return picture.astype(np.uint8), (margin_x, margin_y, width - margin_x, height - margin_y)
+    left, top, right, bottom = (s * size for s, size in zip(photo.box, (width, height) * 2, strict=True))
+    room_x, room_y = (right - left) * 0.3, (bottom - top) * 0.4
+    x0, y0 = int(max(left - room_x, 0)), int(max(top - room_y, 0))
+    x1, y1 = int(min(right + room_x, width)), int(min(bottom + room_y, height))
+    return picture[y0:y1, x0:x1].astype(np.uint8), (left - x0, top - y0, right - x0, bottom - y0)
+
+
+PADDED_SHARE = degrade.PADDING / (1 + 2 * degrade.PADDING)
+"""Margin of a crop that was cut with PADDING, as a share of the crop."""
+
+
+def teach(photos: Iterator[Photo], teacher: LicensePlateRecognizer, banned: set[str]) -> Iterator[Read]:
+    """Yield the photos with a text: their own, or the teacher's where it is sure. Texts in *banned* are
+    left out."""
+    counts: Counter[str] = Counter()
+    for number, photo in enumerate(photos):
+        picture, box = open_photo(photo)
+        rng = np.random.default_rng([number, 7])
+        views = [degrade.degrade_photo(rng, picture, box) for _ in range(3)]
+        readings = teacher.run(np.stack(views), return_confidence=True)
+        texts = {reading.plate for reading in readings}
+        probabilities = np.mean([reading.char_probs for reading in readings], axis=0)
+        text, jurisdiction = photo.text, photo.jurisdiction
+        if text is None:
+            if len(texts) != 1 or box[2] - box[0] < SMALLEST_PX or probabilities.min() < MINIMUM_CONFIDENCE:
+                counts["teacher unsure"] += 1
+                continue
+            text = readings[0].plate
+            regions = {COUNTRY_CODES.get(reading.region or "", "") for reading in readings}
+            if (
+                not jurisdiction
+                and len(regions) == 1
+                and min(reading.region_prob or 0.0 for reading in readings) > 0.8
+            ):
+                jurisdiction = regions.pop()
+        if text in banned or not 1 <= len(text) <= SLOTS:
+            counts["validation text or no text"] += 1
+            continue
+        counts["labelled" if photo.text else "taught"] += 1
+        yield Read(picture, box, text, jurisdiction)
+    print(dict(counts), flush=True)
+
+
+def views_of(reads: list[Read], views: int, seed: int) -> Samples:
+    """Return *views* altered crops of each read, shuffled."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(np.repeat(np.arange(len(reads)), views))
+    images = np.stack([degrade.degrade_photo(rng, reads[i].picture, reads[i].box) for i in order])
+    slots = np.stack([encode(reads[i].text) for i in order])
+    regions = np.array([region_index(reads[i].jurisdiction) for i in order], np.int64)
+    return Samples(images, slots, regions, np.full((len(order), SLOTS, 2), np.nan, np.float32))
+
+
+def main() -> None:
+    """Write the chunks `labelled` and `taught` into --out."""
+    parser = argparse.ArgumentParser(description="make training views of real plates")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--views", type=int, default=12)
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    shared = shared_folder()
+    teacher = LicensePlateRecognizer(
+        onnx_model_path=shared / "models/cct_xs_v2_global.onnx",
+        plate_config_path=shared / "models/cct_v2_global_plate_config.yaml",
+        providers=["CPUExecutionProvider"],
+    )
+    banned = validation_texts(shared / "data")
+    for name, photos in (
+        ("labelled", labelled_photos(shared / "data")),
+        ("taught", unlabelled_photos(shared / "data")),
+    ):
+        reads = list(teach(photos, teacher, banned))
+        save_chunk(views_of(reads, arguments.views, 11), arguments.out / name)
+
+
+if __name__ == "__main__":
+    main()
