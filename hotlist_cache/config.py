@@ -21,11 +21,11 @@ class HotlistConfig:
     """A list issued further in the future than this by the unit's clock is refused."""
 
     min_look_alike_probability: float = 0.02
-    """A listed character that looks like the one read counts if the reader holds it for at least so likely."""
+    """A listed character that looks like the one read counts if the reader finds it at least so likely."""
     min_other_probability: float = 0.25
-    """A listed character of any shape counts if the reader holds it for at least so likely."""
+    """A listed character of any shape counts if the reader finds it at least so likely."""
     unsure_below: float = 0.5
-    """Where the reader holds its own character for less likely than this, all that look like it count."""
+    """Where the reader finds its own character less likely than this, all that look like it count."""
     max_unsure_characters: int = 2
     """A read with more unsure characters than this is too poor for the rule above."""
     fold_needs_support: bool = False
