@@ -1,0 +1,165 @@
+"""The recogniser end to end on painted plates, and what it does when a model is not what it should be."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+
+from recognizer import Box, InferenceFailedError, ModelInvalidError
+from recognizer.config import RecognizerConfig
+from recognizer.manifest import MANIFEST, Tensor, encode_pack
+from recognizer.onnx import Recognizer
+from tests.painted import frame, paint, street, tiny_pack
+
+CONFIG = RecognizerConfig(threads=1)
+LEFT, RIGHT = Box(6, 30, 62, 54), Box(68, 70, 124, 100)
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
+    folder = tmp_path_factory.mktemp("pack")
+    tiny_pack(folder)
+    return Recognizer.open(folder, CONFIG)
+
+
+def test_a_plate_is_read_with_its_own_box(recognizer: Recognizer) -> None:
+    [candidate] = recognizer.candidates(frame(paint(street(), LEFT, "7ABC123")))
+    assert candidate.text == "7ABC123"
+    assert candidate.box == LEFT
+    assert candidate.detection_confidence == pytest.approx(0.9)
+    assert candidate.jurisdiction is not None
+    assert candidate.jurisdiction.code == "US-CA"
+
+
+def test_two_plates_of_one_frame_are_two_candidates(recognizer: Recognizer) -> None:
+    pixels = paint(paint(street(), LEFT, "7ABC123"), RIGHT, "XYZ99", "PL")
+    found = {str(c.text): c for c in recognizer.candidates(frame(pixels))}
+    assert set(found) == {"7ABC123", "XYZ99"}
+    assert found["XYZ99"].box == RIGHT
+    assert [c.jurisdiction.code if c.jurisdiction else "" for c in found.values()].count("PL") == 1
+
+
+def test_an_empty_road_has_no_candidates(recognizer: Recognizer) -> None:
+    assert recognizer.candidates(frame(street())) == ()
+
+
+def test_every_character_keeps_its_own_distribution(recognizer: Recognizer) -> None:
+    [candidate] = recognizer.candidates(frame(paint(street(), LEFT, "7ABC123")))
+    assert [position[0][0] for position in candidate.positions] == list("7ABC123")
+    for position in candidate.positions:
+        probabilities = [probability for _, probability in position]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert sum(probabilities) <= 1.0 + 1e-6
+        assert min(probabilities) >= 0.001
+    assert any(len(position) > 1 for position in candidate.positions), "look-alikes are kept, not cut away"
+
+
+def test_a_plate_without_characters_is_a_candidate_without_text(recognizer: Recognizer) -> None:
+    [candidate] = recognizer.candidates(frame(paint(street(), LEFT, "")))
+    assert candidate.text == ""
+    assert candidate.positions == ()
+    assert candidate.jurisdiction is None
+
+
+def test_an_issuer_the_reader_does_not_know_is_none(recognizer: Recognizer) -> None:
+    [candidate] = recognizer.candidates(frame(paint(street(), LEFT, "7ABC123", "Unknown")))
+    assert candidate.jurisdiction is None
+
+
+def test_a_box_too_small_to_read_is_no_candidate(recognizer: Recognizer) -> None:
+    narrow = Box(10, 10, 10 + CONFIG.min_plate_width_px - 1, 18)
+    assert recognizer.candidates(frame(paint(street(), narrow, "7ABC123"))) == ()
+
+
+def test_the_evidence_is_a_jpeg_of_the_plate_with_its_surroundings(recognizer: Recognizer) -> None:
+    [candidate] = recognizer.candidates(frame(paint(street(), LEFT, "7ABC123")))
+    picture = cv2.imdecode(np.frombuffer(candidate.evidence, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert LEFT.width < picture.shape[1] <= 400
+    assert LEFT.height < picture.shape[0]
+
+
+def test_evidence_of_a_close_plate_is_scaled_to_400_pixels(recognizer: Recognizer) -> None:
+    pixels = paint(street(1280, 1280), Box(40, 500, 620, 800), "7ABC123")
+    [candidate] = recognizer.candidates(frame(pixels))
+    picture = cv2.imdecode(np.frombuffer(candidate.evidence, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.shape[1] == 400
+
+
+def test_the_frame_is_not_written_to(recognizer: Recognizer) -> None:
+    pixels = paint(street(), LEFT, "7ABC123")
+    pixels.flags.writeable = False
+    recognizer.candidates(frame(pixels))
+
+
+def test_boxes_are_in_pixels_of_a_frame_of_any_shape(recognizer: Recognizer) -> None:
+    [candidate] = recognizer.candidates(frame(paint(street(1280, 720), Box(100, 300, 560, 450), "7ABC123")))
+    assert candidate.text == "7ABC123"
+    box = candidate.box
+    assert (box.left, box.top, box.right, box.bottom) == pytest.approx((100, 300, 560, 450), abs=10)
+
+
+def test_a_blurred_plate_is_less_sharp(recognizer: Recognizer) -> None:
+    pixels = paint(street(), LEFT, "7A1B2C3")
+    [sharp] = recognizer.candidates(frame(pixels))
+    [soft] = recognizer.candidates(frame(np.asarray(cv2.GaussianBlur(pixels, (7, 1), 2.0), np.uint8)))
+    assert soft.sharpness < sharp.sharpness
+
+
+def test_timings_are_those_of_the_newest_frame(recognizer: Recognizer) -> None:
+    recognizer.candidates(frame(paint(street(), LEFT, "7ABC123")))
+    assert recognizer.timings.detect_ms > 0.0
+    assert recognizer.timings.read_ms > 0.0
+    recognizer.candidates(frame(street()))
+    assert recognizer.timings.evidence_ms < 1.0, "an empty road needs no evidence"
+
+
+def test_a_detector_that_does_not_run_is_an_error_and_not_an_empty_road(tmp_path: Path) -> None:
+    tiny_pack(tmp_path, detector="detector-broken.onnx")
+    with pytest.raises(ModelInvalidError, match="a model did not run"):
+        Recognizer.open(tmp_path, CONFIG)
+
+
+def test_a_detector_that_breaks_later_is_an_error_and_not_an_empty_road(
+    recognizer: Recognizer, tmp_path: Path
+) -> None:
+    tiny_pack(tmp_path, detector="detector-broken.onnx")
+    working = Recognizer.open(recognizer.pack.folder, CONFIG)
+    broken = onnxruntime.InferenceSession(str(tmp_path / "detector-broken.onnx"))
+    working._detector._model.model = broken  # what a failing driver does to a loaded model
+    with pytest.raises(InferenceFailedError, match="a model did not run"):
+        working.candidates(frame(paint(street(), LEFT, "7ABC123")))
+
+
+def test_a_reader_without_softmax_is_refused(tmp_path: Path) -> None:
+    tiny_pack(tmp_path, reader="reader-logits.onnx")
+    with pytest.raises(ModelInvalidError, match="no probability distribution"):
+        Recognizer.open(tmp_path, CONFIG)
+
+
+def test_a_model_of_another_shape_than_its_manifest_is_refused(tmp_path: Path) -> None:
+    pack = tiny_pack(tmp_path)
+    wrong = replace(pack.detector, input=Tensor("float32", (1, 3, 640, 640), ""))
+    (tmp_path / MANIFEST).write_text(encode_pack(replace(pack, detector=wrong)), encoding="utf-8")
+    with pytest.raises(
+        ModelInvalidError, match=r"input 'images' is .*128, 128\], its manifest says .*640, 640\]"
+    ):
+        Recognizer.open(tmp_path, CONFIG)
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    pack = tiny_pack(tmp_path)
+    (tmp_path / "detector.onnx").write_bytes(b"not a model")
+    digest = "8cba6c1e34bb07a7f4f3ab0ae7ae6b04ba1b22e4e0d4f1b0b1c7d4e5ed4ce9b7"
+    weights = replace(pack.detector.weights, sha256=digest, bytes=11)
+    with pytest.raises(ModelInvalidError, match="is no detector"):
+        Recognizer(replace(pack, detector=replace(pack.detector, weights=weights)), CONFIG)
+
+
+def test_a_configured_threshold_goes_before_the_packs_own(recognizer: Recognizer) -> None:
+    strict = Recognizer.open(recognizer.pack.folder, replace(CONFIG, detection_threshold=0.95))
+    assert strict.candidates(frame(paint(street(), LEFT, "7ABC123"))) == ()
