@@ -136,6 +136,29 @@ def verify_header(data: Buffer, keys: Sequence[Ed25519PublicKey]) -> tuple[Snaps
 
     Raises SnapshotRejectedError if a rule is broken.
     """
+    header, signature, end = _parts(data)
+    # 2. A key that the unit accepts signed the header. Nothing of it is looked at before.
+    if not any(_signed_by(key, signature, header) for key in keys):
+        raise SnapshotRejectedError(
+            "hotlist: the snapshot is not signed by a key this unit accepts; get it again, "
+            "and if that does not help, enroll the unit anew"
+        )
+    # 3. The header has all its fields, in a version this software knows.
+    return _header(header), end
+
+
+def read_header(data: Buffer) -> SnapshotHeader:
+    """Return the header at the start of *data* without asking who signed it: rules 1 and 3.
+
+    For bytes whose origin is sure by other means.
+
+    Raises SnapshotRejectedError if a rule is broken.
+    """
+    return _header(_parts(data)[0])
+
+
+def _parts(data: Buffer) -> tuple[bytes, bytes, int]:
+    """Return header, signature and where the body begins."""
     view = memoryview(data)
     # 1. The bytes begin as a snapshot does, and are not cut short before the body.
     start = len(_MAGIC) + _LENGTH_BYTES
@@ -147,15 +170,7 @@ def verify_header(data: Buffer, keys: Sequence[Ed25519PublicKey]) -> tuple[Snaps
     end = start + length + _SIGNATURE_BYTES
     if len(view) < end or length > _MAX_HEADER_BYTES:
         raise SnapshotRejectedError("hotlist: the snapshot is cut short or altered; get it again")
-    header, signature = bytes(view[start : start + length]), bytes(view[start + length : end])
-    # 2. A key that the unit accepts signed the header. Nothing of it is looked at before.
-    if not any(_signed_by(key, signature, header) for key in keys):
-        raise SnapshotRejectedError(
-            "hotlist: the snapshot is not signed by a key this unit accepts; get it again, "
-            "and if that does not help, enroll the unit anew"
-        )
-    # 3. The header has all its fields, in a version this software knows.
-    return _header(header), end
+    return bytes(view[start : start + length]), bytes(view[start + length : end]), end
 
 
 def verify_snapshot(
