@@ -170,6 +170,7 @@ moments = seconds.map(lambda since: datetime.fromtimestamp(since, UTC))
 events = st.lists(
     st.one_of(
         st.tuples(st.just("pass"), st.floats(0, 4000)),
+        st.tuples(st.just("nudge"), st.floats(-3, 3)),
         st.tuples(st.just("step"), moments),
         st.tuples(st.just("sync"), st.booleans()),
         st.tuples(st.just("fix"), moments),
@@ -190,7 +191,9 @@ def test_floor_never_falls_and_no_moment_lies_before_it(
     floor = clock.floor
     on_disk = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
     for kind, value in events:
-        if isinstance(value, float):
+        if isinstance(value, float) and kind == "nudge":
+            kernel.set_wall(clock.now().utc + timedelta(seconds=value))
+        elif isinstance(value, float):
             kernel.advance(value)
         elif isinstance(value, bool):
             kernel.is_synchronised = value
