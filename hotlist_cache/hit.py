@@ -33,6 +33,8 @@ class ListAge:
     snapshot_sequence: int
     issued_at: datetime
     """Aware UTC."""
+    expires_at: datetime | None = None
+    """Aware UTC; from then on the list is stale whatever its age. None where it is no longer known."""
 
     def age(self, now: datetime) -> timedelta:
         """How old the list is at *now* (aware UTC)."""
@@ -61,7 +63,7 @@ class Alert:
     alert_id: str
     hit: HotlistHit
     priority: Priority
-    """The entry's, lowered where the state is unknown or the list is stale."""
+    """The entry's, or one below it where there is doubt: state, look-alike, list stale, read unsure."""
     raised_at: datetime
     """Aware UTC; the capture time of the frame that settled the read."""
     advisory_only: bool

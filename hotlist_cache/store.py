@@ -65,7 +65,7 @@ class HotlistStore:
         self.newest = None
         damaged = ""
         try:
-            # Its seal is enough: who signed it may have been replaced, and its sequence must count all the same.
+            # Its seal is enough: who signed it may have been replaced, and its sequence must still count.
             self.newest = read_header(self._opened(self._newest_file))
         except FileNotFoundError:
             pass
