@@ -174,8 +174,65 @@ def test_a_code_without_a_name_is_spelled_rather_than_left_out() -> None:
 
 
 def test_all_fifty_states_and_the_capital_have_a_name() -> None:
-    two_letters = "ALAKAZARCACOCTDEDCFLGAHIIDILINIAKSKYLAMEMDMAMIMNMSMOMTNENVNHNJNMNYNCNDOHOKORPARISCSDTNTXUTVTVAWAWVWIWY"
-    codes = [two_letters[i : i + 2] for i in range(0, len(two_letters), 2)]
+    codes = [
+        *(
+            "AL",
+            "AK",
+            "AZ",
+            "AR",
+            "CA",
+            "CO",
+            "CT",
+            "DE",
+            "DC",
+            "FL",
+            "GA",
+            "HI",
+            "ID",
+            "IL",
+            "IN",
+            "IA",
+            "KS",
+        ),
+        *(
+            "KY",
+            "LA",
+            "ME",
+            "MD",
+            "MA",
+            "MI",
+            "MN",
+            "MS",
+            "MO",
+            "MT",
+            "NE",
+            "NV",
+            "NH",
+            "NJ",
+            "NM",
+            "NY",
+            "NC",
+        ),
+        *(
+            "ND",
+            "OH",
+            "OK",
+            "OR",
+            "PA",
+            "RI",
+            "SC",
+            "SD",
+            "TN",
+            "TX",
+            "UT",
+            "VT",
+            "VA",
+            "WA",
+            "WV",
+            "WI",
+            "WY",
+        ),
+    ]
     assert len(codes) == 51
     names = {state_name(Jurisdiction(f"US-{code}")) for code in codes}
     assert len(names) == 51
