@@ -1,247 +1,96 @@
-"""What a model pack must be, and the text that says so.
+"""Finds a model pack and verifies every file of it before any model is loaded.
 
-A pack is a folder with a `manifest.toml` that names one detector and one reader, each with the digest and
-size of its file, its licence, what goes in and comes out, the run that trained it, and what was measured.
+The pack "builtin" is the repository's `models/`; other packs lie in a folder each, by name. Nothing
+unverified reaches the model runtime.
 """
 
-import json
-import tomllib
-from dataclasses import dataclass, field
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from recognizer.errors import ModelInvalidError
+from recognizer.pack import MANIFEST, ModelFile, Pack, decode_pack
 
-MANIFEST = "manifest.toml"
-
-_FORMAT = 1
-_DTYPES = ("float32", "uint8")
+BUILTIN = "builtin"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """One file of a pack, as it must be."""
+def builtin_folder() -> Path:
+    """Return the folder of the pack "builtin": `models/` of a checkout, else what the wheel installed.
 
-    file: str
-    """Path inside the pack's folder."""
-    sha256: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """One input or output of a model."""
-
-    dtype: str
-    """"float32" or "uint8"."""
-    shape: tuple[int, ...]
-    """-1 where any size will do."""
-    meaning: str
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A detector or a reader."""
-
-    weights: ModelFile
-    licence: str
-    """SPDX identifier."""
-    source: str
-    """The training run of our own, or where the model was published."""
-    input: Tensor
-    outputs: tuple[Tensor, ...]
-    config: ModelFile | None = None
-    """The reader's plate configuration."""
-    threshold: float | None = None
-    """The detector's confidence below which its boxes are dropped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """What was measured of a pack on one set of real pictures; written by `python -m training.evaluate`."""
-
-    stage: str
-    """"end to end", "detector" or "reader"."""
-    set: str
-    samples: int
-    figures: dict[str, float]
-    """Shares in [0, 1], but for names that end in a unit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pack:
-    """A model pack; `recognizer.pack.load_pack` gives only such whose every file is what is said here."""
-
-    name: str
-    folder: Path
-    detector: Model
-    reader: Model
-    accuracy: tuple[Measurement, ...] = field(default=(), repr=False)
-
-    def path(self, file: ModelFile) -> Path:
-        """Where *file* lies."""
-        return self.folder / file.file
-
-
-def decode_pack(text: str, folder: Path) -> Pack:
-    """Return the pack that manifest *text* describes; its files in *folder* are not looked at.
-
-    Raises ModelInvalidError naming the entry that is missing, unknown or wrong.
+    Raises ModelInvalidError if neither is there.
     """
+    places = (
+        Path(__file__).resolve().parents[1] / "models",
+        Path(sys.prefix) / "share" / "alpr-edge" / "models",
+    )
+    for place in places:
+        if (place / MANIFEST).is_file():
+            return place
+    raise ModelInvalidError(f"no {MANIFEST} in {places[0]} or {places[1]}: install alpr-edge again")
+
+
+def installed_folders() -> tuple[Path, ...]:
+    """Return where packs are installed, by name: the person's own folder, then the machine's."""
+    own = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(own) / "alpr-edge" / "models", Path("/var/lib/alpr-edge/models")
+
+
+def pack_folder(model_pack: str, installed: Sequence[Path]) -> Path:
+    """Return the folder that *model_pack* of the configuration means.
+
+    "builtin" is ours; a text with a slash is the path of a folder; any other is a pack in one of the folders
+    *installed*. Raises ModelInvalidError if there is none.
+    """
+    if model_pack == BUILTIN:
+        return builtin_folder()
+    places = [Path(model_pack)] if "/" in model_pack else [folder / model_pack for folder in installed]
+    for place in places:
+        if (place / MANIFEST).is_file():
+            return place
+    remedy = (
+        "give the path of a model pack" if "/" in model_pack else f"alpr-edge models install {model_pack}"
+    )
+    looked = " or ".join(str(place) for place in places)
+    raise ModelInvalidError(f"model pack {model_pack!r}: no {MANIFEST} in {looked}: {remedy}")
+
+
+def load_pack(model_pack: str, installed: Sequence[Path] | None = None) -> Pack:
+    """Return the pack that *model_pack* means (see `pack_folder`), every file of it verified.
+
+    *installed* None looks in `installed_folders()`. Raises ModelInvalidError naming the file and its fault.
+    """
+    folder = pack_folder(model_pack, installed_folders() if installed is None else installed)
+    manifest = folder / MANIFEST
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ModelInvalidError(f"{folder / MANIFEST} is not TOML: {error}") from error
-    try:
-        root = _Table(table, "")
-        root.expect("format", _FORMAT)
-        pack = Pack(
-            name=root.text("pack"),
-            folder=folder,
-            detector=_model(root.table("detector")),
-            reader=_model(root.table("reader")),
-            accuracy=tuple(_measurement(row) for row in root.rows("accuracy")),
-        )
-        root.done()
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelInvalidError(f"{folder / MANIFEST}: {error.args[0]}") from error
-    if pack.detector.threshold is None:
-        raise ModelInvalidError(f"{folder / MANIFEST}: detector.threshold is missing")
-    if pack.reader.config is None:
-        raise ModelInvalidError(f"{folder / MANIFEST}: reader.config is missing")
+        text = manifest.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelInvalidError(f"{manifest} cannot be read: {error}") from error
+    pack = decode_pack(text, folder)
+    for model in (pack.detector, pack.reader):
+        verify(pack.path(model.weights), model.weights)
+        if model.config is not None:
+            verify(pack.path(model.config), model.config)
     return pack
 
 
-def encode_pack(pack: Pack) -> str:
-    """Return the manifest of *pack*, such that `decode_pack` gives it back."""
-    lines = ["# Written by a command, never by hand: the figures belong to exactly these files.", ""]
-    lines += [f"format = {_FORMAT}", f"pack = {_quoted(pack.name)}"]
-    for title, model in (("detector", pack.detector), ("reader", pack.reader)):
-        lines += ["", f"[{title}]", *_file_lines(model.weights)]
-        lines += [f"licence = {_quoted(model.licence)}", f"source = {_quoted(model.source)}"]
-        if model.threshold is not None:
-            lines.append(f"threshold = {model.threshold!r}")
-        if model.config is not None:
-            lines.append("config = { " + ", ".join(_file_lines(model.config)) + " }")
-        lines.append("input = " + _tensor_line(model.input))
-        lines.append("outputs = [" + ", ".join(_tensor_line(output) for output in model.outputs) + "]")
-    for row in pack.accuracy:
-        figures = ", ".join(f"{_quoted(name)} = {float(value)!r}" for name, value in row.figures.items())
-        lines += ["", "[[accuracy]]", f"stage = {_quoted(row.stage)}", f"set = {_quoted(row.set)}"]
-        lines += [f"samples = {row.samples}", f"figures = {{ {figures} }}"]
-    return "\n".join(lines) + "\n"
-
-
-class _Table:
-    """A TOML table whose every key must be asked for: what is left over is a spelling mistake."""
-
-    def __init__(self, entries: Any, name: str) -> None:
-        if not isinstance(entries, dict):
-            raise TypeError(f"{name} is not a table")
-        self._entries, self._name = dict(entries), name
-
-    def _take(self, key: str, kind: type) -> Any:
-        where = f"{self._name}.{key}" if self._name else key
-        if key not in self._entries:
-            raise KeyError(f"{where} is missing")
-        value = self._entries.pop(key)
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise TypeError(f"{where} is not of type {kind.__name__}")
-        return value
-
-    def text(self, key: str) -> str:
-        return str(self._take(key, str))
-
-    def whole(self, key: str) -> int:
-        return int(self._take(key, int))
-
-    def expect(self, key: str, value: int) -> None:
-        if self.whole(key) != value:
-            raise ValueError(f"{key} is not {value}: the pack is for another version of alpr-edge")
-
-    def number(self, key: str) -> float | None:
-        return float(self._take(key, float)) if key in self._entries else None
-
-    def table(self, key: str) -> "_Table":
-        return _Table(self._take(key, dict), f"{self._name}.{key}" if self._name else key)
-
-    def optional(self, key: str) -> "_Table | None":
-        return self.table(key) if key in self._entries else None
-
-    def rows(self, key: str) -> list["_Table"]:
-        rows = self._take(key, list) if key in self._entries else []
-        return [_Table(row, f"{self._name}.{key}[{index}]".lstrip(".")) for index, row in enumerate(rows)]
-
-    def whole_numbers(self, key: str) -> tuple[int, ...]:
-        values = self._take(key, list)
-        if not all(type(value) is int for value in values):
-            raise TypeError(f"{self._name}.{key} is not a list of whole numbers")
-        return tuple(values)
-
-    def rest(self) -> dict[str, float]:
-        names = list(self._entries)
-        return {name: float(self._take(name, float)) for name in names}
-
-    def done(self) -> None:
-        if self._entries:
-            raise ValueError(f"{self._name or 'manifest'}: unknown key {next(iter(self._entries))!r}")
-
-
-def _file(table: _Table) -> ModelFile:
-    file = ModelFile(table.text("file"), table.text("sha256"), table.whole("bytes"))
-    # A manifest is only text: it must not be able to name a file outside its own pack.
-    if Path(file.file).is_absolute() or ".." in Path(file.file).parts:
-        raise ValueError(f"file {file.file!r} lies outside the pack's folder")
-    if len(file.sha256) != 64 or set(file.sha256) - set("0123456789abcdef"):
-        raise ValueError(f"sha256 of {file.file!r} is not 64 lower-case hexadecimal digits")
-    return file
-
-
-def _tensor(table: _Table) -> Tensor:
-    tensor = Tensor(table.text("dtype"), table.whole_numbers("shape"), table.text("meaning"))
-    if tensor.dtype not in _DTYPES:
-        raise ValueError(f"dtype {tensor.dtype!r} is not one of {', '.join(_DTYPES)}")
-    table.done()
-    return tensor
-
-
-def _model(table: _Table) -> Model:
-    weights, config_table = _file(table), table.optional("config")
-    config = None
-    if config_table is not None:
-        config = _file(config_table)
-        config_table.done()
-    model = Model(
-        weights=weights,
-        licence=table.text("licence"),
-        source=table.text("source"),
-        input=_tensor(table.table("input")),
-        outputs=tuple(_tensor(row) for row in table.rows("outputs")),
-        config=config,
-        threshold=table.number("threshold"),
-    )
-    table.done()
-    return model
-
-
-def _measurement(table: _Table) -> Measurement:
-    stage, name, samples = table.text("stage"), table.text("set"), table.whole("samples")
-    figures = table.table("figures").rest()
-    table.done()
-    return Measurement(stage, name, samples, figures)
-
-
-def _quoted(text: str) -> str:
-    # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
-
-
-def _file_lines(file: ModelFile) -> list[str]:
-    return [f"file = {_quoted(file.file)}", f"sha256 = {_quoted(file.sha256)}", f"bytes = {file.bytes}"]
-
-
-def _tensor_line(tensor: Tensor) -> str:
-    shape = ", ".join(str(size) for size in tensor.shape)
-    return f"{{ dtype = {_quoted(tensor.dtype)}, shape = [{shape}], meaning = {_quoted(tensor.meaning)} }}"
+def verify(path: Path, expected: ModelFile) -> None:
+    """Raise ModelInvalidError unless the file at *path* has the size and SHA-256 of *expected*."""
+    try:
+        size = path.stat().st_size
+        if size != expected.bytes:
+            raise ModelInvalidError(
+                f"{path} has {size} bytes, its manifest says {expected.bytes}: install it again"
+            )
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelInvalidError(
+            f"{path} cannot be read: {error.strerror}; install the model pack again"
+        ) from error
+    if digest != expected.sha256:
+        raise ModelInvalidError(
+            f"{path} has SHA-256 {digest[:16]}…, its manifest says {expected.sha256[:16]}…: "
+            "it was altered or damaged; install the model pack again"
+        )

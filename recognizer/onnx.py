@@ -32,8 +32,8 @@ from camera.frame import Frame
 from recognizer import image
 from recognizer.config import RecognizerConfig
 from recognizer.errors import InferenceFailedError, ModelInvalidError
-from recognizer.manifest import Model, Pack, Tensor
-from recognizer.pack import load_pack
+from recognizer.manifest import load_pack
+from recognizer.pack import Model, Pack, Tensor
 from recognizer.plate import Plate
 from recognizer.read import Box, JurisdictionOpinion, PlateCandidate, Position
 from recognizer.regions import jurisdiction
@@ -102,9 +102,9 @@ class Recognizer:
             raise ModelInvalidError(f"model pack {pack.name}: {error}") from error
 
     @classmethod
-    def open(cls, folder: Path, config: RecognizerConfig) -> "Recognizer":
-        """Verify the pack in *folder* and load it. Raises ModelInvalidError."""
-        return cls(load_pack(folder), config)
+    def open(cls, config: RecognizerConfig) -> "Recognizer":
+        """Verify the pack that *config* names and load it. Raises ModelInvalidError."""
+        return cls(load_pack(config.model_pack), config)
 
     def candidates(self, frame: Frame) -> tuple[PlateCandidate, ...]:
         """Return what *frame* shows, one candidate per plate found, the surest plate first.

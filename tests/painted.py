@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from camera.frame import Frame, Moment, TimeQuality
 from recognizer import Box
-from recognizer.manifest import MANIFEST, Model, ModelFile, Pack, Tensor, encode_pack
+from recognizer.pack import MANIFEST, Model, ModelFile, Pack, Tensor, encode_pack
 
 MODELS = Path(__file__).resolve().parent / "data" / "models"
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_"

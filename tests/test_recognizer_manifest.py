@@ -8,17 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer import ModelInvalidError
-from recognizer.manifest import (
-    MANIFEST,
-    Measurement,
-    Model,
-    ModelFile,
-    Pack,
-    Tensor,
-    decode_pack,
-    encode_pack,
-)
-from recognizer.pack import builtin_folder, load_pack, pack_folder
+from recognizer.manifest import load_pack, pack_folder
+from recognizer.pack import MANIFEST, Measurement, Model, ModelFile, Pack, Tensor, decode_pack, encode_pack
 from tests.painted import tiny_pack
 
 FOLDER = Path("pack")
@@ -58,7 +49,7 @@ def test_what_is_encoded_is_decoded_again(pack: Pack) -> None:
 
 def test_a_pack_whose_files_are_what_it_says_is_loaded(tmp_path: Path) -> None:
     pack = tiny_pack(tmp_path)
-    assert load_pack(tmp_path) == pack
+    assert load_pack(str(tmp_path)) == pack
 
 
 @pytest.mark.parametrize("name", ["detector.onnx", "reader.onnx", "reader.yaml"])
@@ -68,7 +59,7 @@ def test_one_altered_byte_is_refused_with_the_name_of_the_file(tmp_path: Path, n
     content[len(content) // 2] ^= 1
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ModelInvalidError, match=rf"{name} has SHA-256 .* altered or damaged"):
-        load_pack(tmp_path)
+        load_pack(str(tmp_path))
 
 
 def test_a_cut_file_is_refused_with_both_sizes(tmp_path: Path) -> None:
@@ -76,19 +67,19 @@ def test_a_cut_file_is_refused_with_both_sizes(tmp_path: Path) -> None:
     path = tmp_path / "detector.onnx"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ModelInvalidError, match=r"detector\.onnx has \d+ bytes, its manifest says \d+"):
-        load_pack(tmp_path)
+        load_pack(str(tmp_path))
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     tiny_pack(tmp_path)
     (tmp_path / "reader.yaml").unlink()
     with pytest.raises(ModelInvalidError, match=r"reader\.yaml cannot be read: No such file"):
-        load_pack(tmp_path)
+        load_pack(str(tmp_path))
 
 
 def test_a_folder_without_a_manifest_is_no_pack(tmp_path: Path) -> None:
     with pytest.raises(ModelInvalidError, match=MANIFEST):
-        load_pack(tmp_path)
+        load_pack(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +104,7 @@ def test_a_wrong_entry_is_refused_by_name(tmp_path: Path, old: str, new: str, sa
     assert old in text
     (tmp_path / MANIFEST).write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ModelInvalidError) as caught:
-        load_pack(tmp_path)
+        load_pack(str(tmp_path))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -127,16 +118,16 @@ def test_a_reader_without_a_plate_configuration_is_refused(tmp_path: Path) -> No
 
 def test_an_installed_pack_is_found_by_name_and_any_other_by_path(tmp_path: Path) -> None:
     tiny_pack(tmp_path / "packs" / "tiny")
-    assert pack_folder("tiny", tmp_path / "packs") == tmp_path / "packs" / "tiny"
-    assert pack_folder(str(tmp_path / "packs" / "tiny"), tmp_path) == tmp_path / "packs" / "tiny"
+    assert pack_folder("tiny", [tmp_path / "none", tmp_path / "packs"]) == tmp_path / "packs" / "tiny"
+    assert pack_folder(str(tmp_path / "packs" / "tiny"), []) == tmp_path / "packs" / "tiny"
 
 
 def test_a_pack_that_is_not_installed_names_the_command_that_installs_it(tmp_path: Path) -> None:
     with pytest.raises(ModelInvalidError, match="alpr-edge models install fast-alpr"):
-        pack_folder("fast-alpr", tmp_path)
+        pack_folder("fast-alpr", [tmp_path])
 
 
 def test_the_builtin_pack_is_what_its_manifest_says() -> None:
-    pack = load_pack(builtin_folder())
+    pack = load_pack("builtin")
     assert pack.name == "builtin"
     assert pack.accuracy, "the manifest of the built-in pack carries what was measured"

@@ -10,19 +10,23 @@ import pytest
 
 from recognizer import Box, InferenceFailedError, ModelInvalidError
 from recognizer.config import RecognizerConfig
-from recognizer.manifest import MANIFEST, Tensor, encode_pack
 from recognizer.onnx import Recognizer
+from recognizer.pack import MANIFEST, Tensor, encode_pack
 from tests.painted import frame, paint, street, tiny_pack
 
 CONFIG = RecognizerConfig(threads=1)
 LEFT, RIGHT = Box(6, 30, 62, 54), Box(68, 70, 124, 100)
 
 
+def opened(folder: Path) -> Recognizer:
+    return Recognizer.open(replace(CONFIG, model_pack=str(folder)))
+
+
 @pytest.fixture(scope="module")
 def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
     folder = tmp_path_factory.mktemp("pack")
     tiny_pack(folder)
-    return Recognizer.open(folder, CONFIG)
+    return opened(folder)
 
 
 def test_a_plate_is_read_with_its_own_box(recognizer: Recognizer) -> None:
@@ -121,14 +125,14 @@ def test_timings_are_those_of_the_newest_frame(recognizer: Recognizer) -> None:
 def test_a_detector_that_does_not_run_is_an_error_and_not_an_empty_road(tmp_path: Path) -> None:
     tiny_pack(tmp_path, detector="detector-broken.onnx")
     with pytest.raises(ModelInvalidError, match="a model did not run"):
-        Recognizer.open(tmp_path, CONFIG)
+        opened(tmp_path)
 
 
 def test_a_detector_that_breaks_later_is_an_error_and_not_an_empty_road(
     recognizer: Recognizer, tmp_path: Path
 ) -> None:
     tiny_pack(tmp_path, detector="detector-broken.onnx")
-    working = Recognizer.open(recognizer.pack.folder, CONFIG)
+    working = opened(recognizer.pack.folder)
     broken = onnxruntime.InferenceSession(str(tmp_path / "detector-broken.onnx"))
     working._detector._model.model = broken  # what a failing driver does to a loaded model
     with pytest.raises(InferenceFailedError, match="a model did not run"):
@@ -138,7 +142,7 @@ def test_a_detector_that_breaks_later_is_an_error_and_not_an_empty_road(
 def test_a_reader_without_softmax_is_refused(tmp_path: Path) -> None:
     tiny_pack(tmp_path, reader="reader-logits.onnx")
     with pytest.raises(ModelInvalidError, match="no probability distribution"):
-        Recognizer.open(tmp_path, CONFIG)
+        opened(tmp_path)
 
 
 def test_a_model_of_another_shape_than_its_manifest_is_refused(tmp_path: Path) -> None:
@@ -148,7 +152,7 @@ def test_a_model_of_another_shape_than_its_manifest_is_refused(tmp_path: Path) -
     with pytest.raises(
         ModelInvalidError, match=r"input 'images' is .*128, 128\], its manifest says .*640, 640\]"
     ):
-        Recognizer.open(tmp_path, CONFIG)
+        opened(tmp_path)
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
@@ -161,5 +165,5 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_configured_threshold_goes_before_the_packs_own(recognizer: Recognizer) -> None:
-    strict = Recognizer.open(recognizer.pack.folder, replace(CONFIG, detection_threshold=0.95))
+    strict = Recognizer(recognizer.pack, replace(CONFIG, detection_threshold=0.95))
     assert strict.candidates(frame(paint(street(), LEFT, "7ABC123"))) == ()
