@@ -32,9 +32,9 @@ class UnitConfig:
     state_dir: Path
     """Sealed reads, the sealed hotlist, the time floor. Survives a restart."""
     keys_dir: Path
-    """As `alpr-server enroll` wrote it; systemd's credentials folder takes its place under the service."""
+    """As `alpr-server enroll` wrote it; under the service, systemd's credentials folder takes its place."""
     run_dir: Path | None = None
-    """Status and alert sounds, gone at power-off. None: systemd's runtime folder, else one under the user's."""
+    """Status and alert sounds, gone at power-off. None: systemd's folder, else the user's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,15 @@ def parse_config(data: dict[str, Any], where: str) -> Config:
     if len(names) != len(set(names)):
         raise ConfigInvalidError(f"{where}: cameras: two have the same name; give each its own")
     return config
+
+
+def trial_config(model_pack: str) -> Config:
+    """Return a unit's defaults with this model pack, for commands that read footage without a unit."""
+    return Config(
+        unit=UnitConfig(id="trial", state_dir=Path(), keys_dir=Path()),
+        cameras=(),
+        recognizer=RecognizerConfig(model_pack=model_pack),
+    )
 
 
 def _refuse_unknown(cls: type, data: object, where: str, prefix: str) -> None:

@@ -17,3 +17,9 @@ class VaultLockedError(EdgeError):
     """A key is missing or does not fit: print the remedy, exit 77."""
 
     exit_code = 77
+
+
+class DaemonFailedError(EdgeError):
+    """A thread died: the process ends, and systemd starts it anew."""
+
+    exit_code = 70

@@ -80,7 +80,7 @@ class Pipeline:
     def step(self, frame: Frame) -> Step:
         """Carry *frame* as far as it goes.
 
-        A read is given out once per vehicle, when its track settles, so it seldom belongs to this frame alone.
+        A read is given out once per vehicle, when its track settles: it seldom belongs to this frame alone.
         """
         candidates = self._recognizer.candidates(frame)
         if (tracker := self._trackers.get(frame.camera)) is None:

@@ -141,12 +141,16 @@ def read_status(folder: Path, monotonic_ns: int, boot_id: str) -> Status:
     try:
         status: Status = TypeAdapter(Status).validate_python(_parsed(path))
     except OSError:
-        raise NotRunningError(f"{path}: no daemon of this unit is running; start it (alpr-edge run)") from None
+        raise NotRunningError(
+            f"{path}: no daemon of this unit is running; start it (alpr-edge run)"
+        ) from None
     except (ValidationError, ValueError):
         raise NotRunningError(f"{path}: was written by another version; restart the daemon") from None
     age_s = (monotonic_ns - status.monotonic_ns) / 1e9
     if status.boot_id != boot_id or not -1 <= age_s <= STALE_AFTER_S:
-        raise NotRunningError(f"{path}: last written {age_s:.0f} s ago; the daemon is stuck or gone, see its log")
+        raise NotRunningError(
+            f"{path}: last written {age_s:.0f} s ago; the daemon is stuck or gone, see its log"
+        )
     return status
 
 

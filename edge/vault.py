@@ -4,17 +4,15 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from edge.errors import VaultLockedError
 
 STORAGE_KEY_BYTES = 32
-
-K = TypeVar("K", X25519PublicKey, Ed25519PublicKey)
 
 _REMEDY = "enrol the unit again (alpr-server enroll) and copy its keys folder here"
 
@@ -45,9 +43,9 @@ def unlock(keys_dir: Path) -> Keys:
     """
     folder = Path(os.environ.get("CREDENTIALS_DIRECTORY", keys_dir))
     return Keys(
-        department=_public(folder / "department.x25519.pub.pem", X25519PublicKey),
-        receipts=_public(folder / "receipt.ed25519.pub.pem", Ed25519PublicKey),
-        hotlists=_public(folder / "hotlist.ed25519.pub.pem", Ed25519PublicKey),
+        department=_sealing_key(folder / "department.x25519.pub.pem"),
+        receipts=_verifying_key(folder / "receipt.ed25519.pub.pem"),
+        hotlists=_verifying_key(folder / "hotlist.ed25519.pub.pem"),
         signing=_signing(folder / "unit.ed25519.key.pem"),
         storage=_storage(folder / "storage.key"),
         tls_certificate=_present(folder / "unit.tls.cert.pem"),
@@ -64,7 +62,9 @@ def _present(path: Path) -> Path:
 
 def _private(path: Path) -> Path:
     if stat.S_IMODE(_present(path).stat().st_mode) & 0o077:
-        raise VaultLockedError(f"{path}: others can read this private key; chmod 600 it, and enrol again if they did")
+        raise VaultLockedError(
+            f"{path}: others can read this private key; chmod 600 it, and enrol again if they did"
+        )
     return path
 
 
@@ -72,17 +72,30 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise VaultLockedError(f"{path}: key cannot be read ({error.strerror}); run as the unit's user") from error
+        raise VaultLockedError(
+            f"{path}: key cannot be read ({error.strerror}); run as the unit's user"
+        ) from error
 
 
-def _public(path: Path, kind: type[K]) -> K:
-    try:
-        key = load_pem_public_key(_content(_present(path)))
-    except ValueError:
-        key = None
-    if not isinstance(key, kind):
-        raise VaultLockedError(f"{path}: is not a public key of the expected kind; {_REMEDY}")
+def _sealing_key(path: Path) -> X25519PublicKey:
+    key = _public(path)
+    if not isinstance(key, X25519PublicKey):
+        raise VaultLockedError(f"{path}: is not an X25519 public key; {_REMEDY}")
     return key
+
+
+def _verifying_key(path: Path) -> Ed25519PublicKey:
+    key = _public(path)
+    if not isinstance(key, Ed25519PublicKey):
+        raise VaultLockedError(f"{path}: is not an Ed25519 public key; {_REMEDY}")
+    return key
+
+
+def _public(path: Path) -> PublicKeyTypes | None:
+    try:
+        return load_pem_public_key(_content(_present(path)))
+    except ValueError:
+        return None
 
 
 def _signing(path: Path) -> Ed25519PrivateKey:

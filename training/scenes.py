@@ -128,7 +128,9 @@ class Canvas:
         place += picture[..., :3]
         self.owner[top : top + height, left : left + width][picture[..., 3] > 127] = owner
 
-    def glow(self, point: Sequence[float], radius_m: float, colour: Sequence[float], least_px: float = 1.5) -> None:
+    def glow(
+        self, point: Sequence[float], radius_m: float, colour: Sequence[float], least_px: float = 1.5
+    ) -> None:
         """Add a soft light around *point*."""
         column, row, depth = (float(v) for v in self.camera.project([point])[0])
         if depth < NEAR_M:
@@ -150,7 +152,10 @@ class Canvas:
     ) -> tuple[int, int, Floats] | None:
         height, width = self.owner.shape
         if place is None:
-            left, top = max(0, math.floor(float(quad[:, 0].min())) - 3), max(0, math.floor(float(quad[:, 1].min())) - 3)
+            left, top = (
+                max(0, math.floor(float(quad[:, 0].min())) - 3),
+                max(0, math.floor(float(quad[:, 1].min())) - 3),
+            )
             right = min(width, math.ceil(float(quad[:, 0].max())) + 4)
             bottom = min(height, math.ceil(float(quad[:, 1].max())) + 4)
         else:
@@ -158,7 +163,7 @@ class Canvas:
             right, bottom = left + place[2][1], top + place[2][0]
         if right - left < 1 or bottom - top < 1:
             return None
-        source = texture.seen(abs(float(cv2.contourArea(quad))), self.dusk)
+        source = texture.seen(abs(float(cv2.contourArea(np.ascontiguousarray(quad)))), self.dusk)
         h, w = source.shape[:2]
         square = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32) - 0.5
         matrix = cv2.getPerspectiveTransform(square, (quad - np.array([left, top])).astype(np.float32))
@@ -178,7 +183,7 @@ def visible_box(
     if float(at[:, 2].min()) < NEAR_M:
         return (0.0, 0.0, 0.0, 0.0), 0.0
     low, high = at[:, :2].min(axis=0), at[:, :2].max(axis=0)
-    area = abs(float(cv2.contourArea(at[:, :2])))
+    area = abs(float(cv2.contourArea(np.ascontiguousarray(at[:, :2]))))
     box = (
         min(max(0.0, float(low[0])), width),
         min(max(0.0, float(low[1])), height),

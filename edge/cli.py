@@ -1,0 +1,233 @@
+"""The unit's commands: each parses, calls one function, prints, returns a code."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from camera.errors import RecordingUnreadableError
+from edge.config import load_config
+from edge.errors import EdgeError
+from edge.logs import configure_logs
+from recognizer.errors import ModelInvalidError, RecognizerError
+from sync.errors import SyncError
+
+app = typer.Typer(
+    name="alpr-edge",
+    help="The in-vehicle licence plate reader.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+models = typer.Typer(help="Model packs: list, verify, install.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(models, name="models")
+
+EXIT_NO_INPUT = 66
+EXIT_CONFIG = 78
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="The unit's configuration (TOML).")]
+PackOption = Annotated[str, typer.Option("--pack", help="Model pack: a name, or the path of a folder.")]
+DEFAULT_CONFIG = Path("/etc/alpr-edge/config.toml")
+
+
+@app.command()
+def run(
+    config: ConfigOption = DEFAULT_CONFIG,
+    source: Annotated[
+        str, typer.Option(help="Use this camera or recording instead of the configured ones.")
+    ] = "",
+    until_end: Annotated[
+        bool, typer.Option(help="End when every recording is read and transferred.")
+    ] = False,
+    view: Annotated[bool, typer.Option(help="Show a live view on the terminal.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: section.key=value.")
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run the daemon: cameras to alerts, sealed store and transfer."""
+    from edge.compose import compose, with_source
+    from edge.daemon import Daemon
+    from edge.view import summary
+    from edge.view import view as shown
+
+    configure_logs(level=log_level)
+    loaded = load_config(config, settings or ())
+    parts = compose(with_source(loaded, source) if source else loaded)
+    daemon = Daemon(parts)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda signum, frame: daemon.stop())
+    if not view:
+        daemon.run(until_end=until_end, on_status=lambda status, alerts: None)
+        return
+    console = Console()
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        status = daemon.run(
+            until_end=until_end,
+            on_status=lambda status, alerts: live.update(shown(status, alerts[:5]), refresh=True),
+        )
+    console.print(summary(status, daemon.alerts[::-1]))
+
+
+@app.command()
+def status(
+    config: ConfigOption = DEFAULT_CONFIG,
+    watch: Annotated[bool, typer.Option(help="Keep it on the screen until Ctrl-C.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show how a running daemon does."""
+    from edge.watching import print_status, watch_status
+
+    unit = load_config(config).unit
+    if watch:
+        watch_status(unit)
+    else:
+        print_status(unit, as_json=json_)
+
+
+@app.command()
+def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Tell what is wrong with this machine, a line a finding, with the remedy."""
+    from edge.doctor import Verdict, examine
+
+    style = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILURE: "bold red"}
+    console, failed = Console(soft_wrap=True, highlight=False), False
+    for finding in examine(load_config(config)):
+        mark = f"[{style[finding.verdict]}]{finding.verdict.value:8}[/]"
+        console.print(f"{mark} {finding.subject}: ", end="")
+        console.print(finding.text, markup=False)
+        failed = failed or finding.verdict is Verdict.FAILURE
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def read(
+    images: Annotated[list[Path], typer.Argument(help="Pictures (JPEG, PNG, …).")],
+    jsonl: Annotated[Path | None, typer.Option(help="Write here instead of to the terminal.")] = None,
+    pack: PackOption = "builtin",
+    threads: Annotated[int, typer.Option(help="Threads of one model run.")] = 2,
+) -> None:
+    """Read single pictures: one JSON line each."""
+    from edge.reading import read_images
+    from recognizer.config import RecognizerConfig
+    from recognizer.onnx import Recognizer
+
+    recognizer = Recognizer.open(RecognizerConfig(model_pack=pack, threads=threads))
+    if jsonl is None:
+        done = read_images(images, recognizer, sys.stdout)
+    else:
+        with jsonl.open("w", encoding="utf-8") as out:
+            done = read_images(images, recognizer, out)
+    for line in done.unreadable:
+        print(f"alpr-edge: {line}", file=sys.stderr)
+    raise typer.Exit(done.exit_code)
+
+
+@app.command()
+def replay(
+    recording: Annotated[Path, typer.Argument(help="A video file, or a folder of pictures.")],
+    out: Annotated[Path | None, typer.Option(help="Write the reads here as CSV.")] = None,
+    annotate: Annotated[Path | None, typer.Option(help="Write the video with boxes and reads here.")] = None,
+    pack: PackOption = "builtin",
+    hotlist: Annotated[
+        Path | None, typer.Option(help="A CSV list to match against, unsigned: for trials.")
+    ] = None,
+) -> None:
+    """Read any footage with the real pipeline."""
+    from edge.replaying import replay_command
+
+    configure_logs(level="warning")
+    replay_command(recording, out=out, annotate=annotate, pack=pack, hotlist=hotlist)
+
+
+@app.command()
+def bench(
+    json_: Annotated[Path | None, typer.Option("--json", help="Also write the figures here as JSON.")] = None,
+    entries: Annotated[int, typer.Option(help="Size of the hotlist to match against.")] = 5_000_000,
+    seconds: Annotated[float, typer.Option(help="How long each stream is read.")] = 15.0,
+) -> None:
+    """Print the benchmark tables."""
+    from edge.bench import bench_command
+
+    configure_logs(level="error")
+    bench_command(json_, entries=entries, seconds=seconds)
+
+
+@models.command("list")
+def models_list() -> None:
+    """Show the packs on this machine with their measured accuracy."""
+    from recognizer.manifest import builtin_folder, installed_folders, load_pack
+
+    table = Table("pack", "folder", "detector", "reader")
+    installed = [
+        path.parent for place in installed_folders() for path in sorted(place.glob("*/manifest.toml"))
+    ]
+    for folder in [builtin_folder(), *installed]:
+        pack = load_pack(str(folder))
+        table.add_row(pack.name, str(folder), pack.detector.weights.file, pack.reader.weights.file)
+    Console().print(table)
+
+
+@models.command("verify")
+def models_verify(pack: Annotated[str, typer.Argument()] = "builtin") -> None:
+    """Check every file of a pack against its manifest, and run both models once."""
+    from recognizer.config import RecognizerConfig
+    from recognizer.onnx import Recognizer
+
+    recognizer = Recognizer.open(RecognizerConfig(model_pack=pack))
+    print(f"pack {recognizer.pack.name}: digests as in its manifest, both models run")
+
+
+@models.command("install")
+def models_install(
+    name: Annotated[str, typer.Argument(help="fast-alpr")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A folder that holds the files, for units without internet.")
+    ] = None,
+) -> None:
+    """Fetch a published pack from its upstream release, pinned by digest."""
+    from edge.packs import install_pack
+    from recognizer.manifest import installed_folders
+
+    try:
+        folder = install_pack(name, installed_folders()[1 if os.getuid() == 0 else 0], source=source)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    print(f'installed in {folder}; use it with model_pack = "{name}" or --pack {name}')
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; errors become one line on standard error and an exit status (sysexits.h)."""
+    return guarded(lambda: app(arguments, standalone_mode=False))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Return the exit status of *command*; what it raises of ours becomes a line that says what to do."""
+    try:
+        result = command()
+        return result if isinstance(result, int) else 0
+    except EdgeError as error:
+        code = error.exit_code
+        line = str(error)
+    except ModelInvalidError as error:
+        code, line = EXIT_CONFIG, str(error)
+    except RecordingUnreadableError as error:
+        code, line = EXIT_NO_INPUT, str(error)
+    except (RecognizerError, SyncError) as error:
+        code, line = 1, str(error)
+    except typer.Exit as error:
+        return error.exit_code
+    except typer.Abort:
+        return 130
+    except typer.BadParameter as error:
+        code, line = 64, error.format_message()
+    print(f"alpr-edge: {line}", file=sys.stderr)
+    return code

@@ -1,0 +1,197 @@
+"""The composition root: opens cameras, models, databases and sockets, and hands them down."""
+
+import os
+import secrets
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from random import SystemRandom
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+from camera.config import CameraConfig, GpsConfig, SourceKind
+from edge.alerts import Sounder
+from edge.cameras import CameraBank
+from edge.clock import SystemClock
+from edge.config import Config
+from edge.courier import Courier, KeeperStore
+from edge.daemon import Parts
+from edge.errors import ConfigInvalidError
+from edge.hotlists import HotlistDesk
+from edge.keeper import Keeper
+from edge.notify import Notifier
+from edge.pipeline import Pipeline
+from edge.status import run_dir
+from edge.vault import Keys, unlock
+from hotlist_cache.match import Hotlist
+from hotlist_cache.policy import AlertPolicy
+from hotlist_cache.store import HotlistStore
+from recognizer.onnx import Recognizer
+from recognizer.track import Tracker
+from sync.errors import OutboxCorruptError
+from sync.https import HttpsTransport
+from sync.mqtt import MqttLink
+from sync.outbox import Outbox, open_outbox, quarantine
+from sync.session import Session
+from sync.tls import TlsFiles
+from sync.upload import Upload
+
+OUTBOX_FILE = "outbox.db"
+HOTLIST_FOLDER = "hotlist"
+
+log = structlog.get_logger(__name__)
+
+
+def with_source(config: Config, source: str) -> Config:
+    """Return *config* with *source* as its only camera; a recording is read as fast as it can be."""
+    camera = CameraConfig(name="source", source=source)
+    if camera.kind is SourceKind.RECORDING:
+        # Its place is what the file beside it says; where this machine stands now is none of its business.
+        return replace(config, cameras=(replace(camera, pace="fast"),), gps=GpsConfig(gpsd=""))
+    return replace(config, cameras=(camera,))
+
+
+def new_id() -> str:
+    """Return a random name, unique for ever, that says nothing of what it names."""
+    return secrets.token_hex(16)
+
+
+def new_pipeline(config: Config, recognizer: Recognizer, hotlist: Hotlist | None) -> Pipeline:
+    """Return a pipeline with trackers and an alert policy of its own."""
+    return Pipeline(
+        recognizer,
+        lambda camera: Tracker(config.recognizer, new_id),
+        hotlist,
+        AlertPolicy(config.hotlist, new_id),
+    )
+
+
+def compose(config: Config, keys: Keys | None = None) -> Parts:
+    """Return everything the daemon runs, opened; *keys* None takes those in the unit's keys folder.
+
+    Raises what stops a unit from starting: ConfigInvalidError, VaultLockedError, ModelInvalidError,
+    RecordingUnreadableError, DiskFullError. What can wait (server, broker, gpsd, a live camera) does not.
+    """
+    if not config.cameras:
+        raise ConfigInvalidError("cameras: none is configured; add a [[cameras]] section, or give --source")
+    keys = unlock(config.unit.keys_dir) if keys is None else keys
+    state_dir, folder = _state(config.unit.state_dir), run_dir(config.unit)
+    clock = SystemClock(state_dir)
+    alarms: SimpleQueue[str] = SimpleQueue()
+    recognizer = Recognizer.open(config.recognizer)
+    with ExitStack() as opened:
+        # Live cameras' processes start with the first frame asked for; only recordings are opened here.
+        bank = CameraBank(config.cameras, config.gps, clock)
+        opened.callback(bank.close)
+        pipeline = new_pipeline(config, recognizer, None)
+        outbox = _outbox(state_dir / OUTBOX_FILE, alarms)
+        opened.callback(outbox.close)
+        keeper = _keeper(config, keys.department, outbox, clock, alarms)
+        files = TlsFiles(keys.tls_authority, keys.tls_certificate, keys.tls_key)
+        transport = HttpsTransport(config.sync, files) if config.sync.server_url else None
+        desk = _desk(config, keys, clock, folder, pipeline)
+        desk.load()
+        link = _link(config, files, desk) if config.mqtt.host else None
+        opened.pop_all()
+    return Parts(
+        unit_id=config.unit.id,
+        run_dir=folder,
+        clock=clock,
+        bank=bank,
+        pipeline=pipeline,
+        keeper=keeper,
+        alarms=alarms,
+        transport=transport,
+        courier=None if transport is None else _courier(config, keys, keeper, transport, clock),
+        desk=desk,
+        link=link,
+        sounder=Sounder(config.alerts, _wav_dir(config, folder)),
+        notifier=Notifier(os.environ),
+    )
+
+
+def _state(folder: Path) -> Path:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / HOTLIST_FOLDER).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigInvalidError(f"{folder}: unit.state_dir cannot be made ({error.strerror})") from error
+    return folder
+
+
+def _outbox(path: Path, alarms: "SimpleQueue[str]") -> Outbox:
+    try:
+        return open_outbox(path)
+    except OutboxCorruptError as error:
+        aside = quarantine(path)
+        log.error("store.damaged", why=str(error), aside=str(aside))
+        alarms.put("The read store was damaged and set aside. Tell the technician")
+        return open_outbox(path)
+
+
+def _keeper(
+    config: Config,
+    department: X25519PublicKey,
+    outbox: Outbox,
+    clock: SystemClock,
+    alarms: "SimpleQueue[str]",
+) -> Keeper:
+    return Keeper(
+        unit_id=config.unit.id,
+        department=department,
+        outbox=outbox,
+        state_dir=config.unit.state_dir,
+        retention=config.retention,
+        sync=config.sync,
+        clock=clock,
+        alarm=alarms.put,
+    )
+
+
+def _courier(
+    config: Config, keys: Keys, keeper: Keeper, transport: HttpsTransport, clock: SystemClock
+) -> Courier:
+    session = Session(config.sync, SystemRandom().random)
+    upload = Upload(
+        session,
+        KeeperStore(keeper.queue),
+        transport,
+        unit_id=config.unit.id,
+        unit_key=keys.signing,
+        department=keys.receipts,
+        clock=lambda: clock.now().utc,
+    )
+    return Courier(upload, session, clock)
+
+
+def _desk(config: Config, keys: Keys, clock: SystemClock, scratch: Path, pipeline: Pipeline) -> HotlistDesk:
+    store = HotlistStore(
+        config.unit.state_dir / HOTLIST_FOLDER,
+        storage_key=keys.storage,
+        keys=(keys.hotlists,),
+        config=config.hotlist,
+    )
+    return HotlistDesk(
+        store,
+        config.hotlist,
+        clock,
+        scratch=scratch,
+        put_in_force=partial(setattr, pipeline, "hotlist"),
+    )
+
+
+def _link(config: Config, files: TlsFiles, desk: HotlistDesk) -> MqttLink:
+    return MqttLink(
+        config.mqtt, config.unit.id, files, lambda notice: desk.look_soon(), SystemRandom().random
+    )
+
+
+def _wav_dir(config: Config, folder: Path) -> Path:
+    if config.alerts.wav_dir:
+        return Path(config.alerts.wav_dir)
+    wav_dir = folder / "alerts"
+    wav_dir.mkdir(mode=0o700, exist_ok=True)
+    return wav_dir

@@ -1,0 +1,72 @@
+"""Brings batches to the department and receipts back: `sync.upload`, fed by the keeper's thread."""
+
+from dataclasses import replace
+from datetime import timedelta
+from queue import Queue
+
+import structlog
+
+from edge.clock import Clock
+from edge.keeper import Acknowledged, Message, NextBatch, Refused
+from edge.status import TransferHealth
+from sync.batch import Batch, Receipt
+from sync.errors import RefusedError
+from sync.session import Session
+from sync.upload import Upload
+
+KEEPER_PATIENCE_S = 60.0
+"""The keeper answers after at most a commit and a purge; a slow card may take seconds over each."""
+
+log = structlog.get_logger(__name__)
+
+
+class KeeperStore:
+    """The outbox as another thread sees it: each call asks its one writer, and waits for the answer."""
+
+    def __init__(self, keeper: Queue[Message]) -> None:
+        self._keeper = keeper
+
+    def next_batch(self) -> Batch | None:
+        """Return the batch to send, the same until one of the other two was called for it."""
+        reply: Queue[Batch | None] = Queue()
+        self._keeper.put(NextBatch(reply))
+        return reply.get(timeout=KEEPER_PATIENCE_S)
+
+    def accept(self, receipt: Receipt, data: bytes) -> None:
+        """Keep a checked receipt; when this returns it is on the disk."""
+        done: Queue[None] = Queue()
+        self._keeper.put(Acknowledged(receipt, data, done))
+        done.get(timeout=KEEPER_PATIENCE_S)
+
+    def set_aside(self, batch_id: str, why: str) -> None:
+        """Never send this batch again, and keep its reads."""
+        done: Queue[None] = Queue()
+        self._keeper.put(Refused(batch_id, why, done))
+        done.get(timeout=KEEPER_PATIENCE_S)
+
+
+class Courier:
+    """Runs in the upload thread."""
+
+    def __init__(self, upload: Upload, session: Session, clock: Clock) -> None:
+        self.health = TransferHealth()
+        self._upload = upload
+        self._session = session
+        self._clock = clock
+
+    def work(self) -> float:
+        """Do what is due, at most one exchange; return how many seconds nothing will be due."""
+        exchanged = self._upload.step()
+        if exchanged.receipt is not None:
+            uploaded = self.health.uploaded + exchanged.receipt.reads
+            self.health = replace(self.health, connected=True, last_error="", uploaded=uploaded)
+        elif exchanged.error is not None:
+            # A refusal is an answer: the server is there. The keeper's thread logs it with the batch.
+            connected = isinstance(exchanged.error, RefusedError)
+            self.health = replace(self.health, connected=connected, last_error=str(exchanged.error))
+            log.warning("upload.failed", why=str(exchanged.error), failures=self._session.failures)
+        return max(0.0, (exchanged.next_at - self._clock.now().utc) / timedelta(seconds=1))
+
+    def hurry(self) -> None:
+        """Forget the present wait: the drive is over, or the link has come up."""
+        self._session.hurry()

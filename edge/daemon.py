@@ -1,0 +1,383 @@
+"""Threads, queues, watchdog, shutdown. Every thread of the unit is made here.
+
+    cameras (a process each) -> models thread -> main thread: tone and speech
+                                      |
+                                      +-> keeper thread (the store's one writer) <-> upload thread -> server
+                                                                                     broker thread -> MQTT
+
+Threads share queues of values, and health values that one thread replaces and others read. An alert goes into
+its queue before the read goes into the keeper's: it sounds before anything is sealed, stored or sent.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, Queue, SimpleQueue
+
+import structlog
+
+from camera.errors import RecordingUnreadableError
+from edge.alerts import Sounder, Sounding
+from edge.cameras import CameraBank
+from edge.clock import SystemClock
+from edge.courier import Courier
+from edge.errors import DaemonFailedError
+from edge.hotlists import HotlistDesk
+from edge.keeper import Flush, Keeper, Stop
+from edge.logs import describe
+from edge.notify import Notifier
+from edge.pipeline import Pipeline, Step
+from edge.reckoning import Driven, transfer_health, whole_status
+from edge.status import Status, write_status
+from hotlist_cache.entry import Priority
+from hotlist_cache.hit import Alert
+from sync.https import HttpsTransport
+from sync.mqtt import MqttLink
+from sync.transfer_clock import TransferLevel, transfer_clock
+
+FRAME_PATIENCE_S = 0.5
+PUMP_EVERY_S = 0.05
+STATUS_EVERY_S = 1.0
+UPLOAD_LOOK_S = 5.0
+"""The upload thread looks up at least so often, for the shutdown and for a hurry."""
+BROKER_LOOK_S = 1.0
+DRAIN_LIMIT_S = 120.0
+"""At the end of a recording: how long uploads and sounds may take before the unit ends without them."""
+SHUTDOWN_LIMIT_S = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the composition root made; the daemon runs it and closes it."""
+
+    unit_id: str
+    run_dir: Path
+    clock: SystemClock
+    bank: CameraBank
+    pipeline: Pipeline
+    keeper: Keeper
+    alarms: "SimpleQueue[str]"
+    """Lines for the officer on the unit's own state, without plate or place."""
+    transport: HttpsTransport | None
+    courier: Courier | None
+    """None, as `transport`: no server is configured, and reads wait on the unit."""
+    desk: HotlistDesk
+    link: MqttLink | None
+    sounder: Sounder
+    notifier: Notifier
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alert on its way to the officer, with when its frame was taken up (CLOCK_MONOTONIC)."""
+
+    alert: Alert
+    taken_up_ns: int
+
+
+class _Worker:
+    """A thread with a sign of life."""
+
+    def __init__(self, name: str, body: Callable[["_Worker"], None], limit_s: float) -> None:
+        """*limit_s*: without a beat for so long the thread counts as stuck and the watchdog is not fed."""
+        self.name = name
+        self.limit_s = limit_s
+        self.failure = ""
+        self.beat_ns = 0
+        self._body = body
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end; return whether it came."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._body(self)
+        except Exception as error:  # noqa: BLE001  # a thread's top: told here, acted on by the main thread
+            self.failure = type(error).__name__
+            log.error("thread.failed", thread=self.name, why=describe(error))
+
+
+class Daemon:
+    """Runs a unit until `stop`, or until its recordings end."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._stopping = threading.Event()
+        self._upload_stopping = threading.Event()
+        self._wake_upload = threading.Event()
+        self._told: SimpleQueue[Told] = SimpleQueue()
+        self._driven = Driven()
+        self._drive_over = threading.Event()
+        self._alerts: deque[Alert] = deque(maxlen=200)
+        self._alert_count = 0
+        self._taken_up_ns: dict[str, int] = {}
+        self._latencies_ms: deque[float] = deque(maxlen=1000)
+        self._faults: dict[str, str] = {}
+        self._level = TransferLevel.OK
+        self._models = _Worker("models", self._run_models, 20.0)
+        self._keeper = _Worker("keeper", self._run_keeper, 60.0)
+        # A dripping server is given up after minutes; that must not look like a stuck unit.
+        self._upload = _Worker("upload", self._run_upload, 900.0)
+        self._broker = _Worker("broker", self._run_broker, 60.0)
+        self._workers = [self._models, self._keeper]
+        if parts.courier is not None:
+            self._workers.append(self._upload)
+        if parts.link is not None:
+            self._workers.append(self._broker)
+        self._started_ns = parts.clock.now().monotonic_ns
+
+    @property
+    def alerts(self) -> Sequence[Alert]:
+        """The newest alerts, newest first."""
+        return tuple(self._alerts)
+
+    @property
+    def latencies_ms(self) -> Sequence[float]:
+        """From taking up the frame that settled a read to the start of its alert's tone."""
+        return tuple(self._latencies_ms)
+
+    def stop(self) -> None:
+        """Ask the daemon to end; returns at once, so that a signal handler may call it."""
+        self._stopping.set()
+
+    def run(self, *, until_end: bool, on_status: Callable[[Status, Sequence[Alert]], None]) -> Status:
+        """Run, and return how the unit stood at the end.
+
+        *until_end*: end once every recording is read and what it gave is transferred and sounded.
+        *on_status* is called in the calling thread, about every second.
+
+        Raises DaemonFailedError if a thread died: systemd then starts the unit anew.
+        """
+        parts = self._parts
+        for worker in self._workers:
+            worker.beat_ns = parts.clock.now().monotonic_ns
+            worker.start()
+        parts.notifier.ready()
+        log.info("unit.started", unit=parts.unit_id, threads=[worker.name for worker in self._workers])
+        status_due_ns = 0
+        try:
+            while not self._stopping.is_set():
+                self._sound(PUMP_EVERY_S)
+                if parts.clock.now().monotonic_ns >= status_due_ns:
+                    status_due_ns = parts.clock.now().monotonic_ns + int(STATUS_EVERY_S * 1e9)
+                    on_status(self._tell_status(), self.alerts)
+                    self._check_workers()
+                if until_end and self._drive_over.is_set():
+                    self._drain(on_status)
+                    break
+        finally:
+            self._shut_down()
+        self._check_workers()
+        return self._tell_status()
+
+    # -- the main thread --
+
+    def _sound(self, patience_s: float) -> None:
+        """Sound what waits; wait *patience_s* at most for something to sound."""
+        try:
+            told = self._told.get(timeout=patience_s)
+        except Empty:
+            pass
+        else:
+            self._alerts.appendleft(told.alert)
+            self._alert_count += 1
+            self._taken_up_ns[told.alert.alert_id] = told.taken_up_ns
+            self._parts.sounder.alert(told.alert, self._parts.clock.now().utc)
+            log.info("alert.raised", alert=told.alert.alert_id, priority=told.alert.priority.name)
+        while not self._parts.alarms.empty():
+            self._notice("unit", self._parts.alarms.get_nowait(), Priority.HIGH)
+        self._sounded(self._parts.sounder.pump())
+
+    def _sounded(self, soundings: Sequence[Sounding]) -> None:
+        for sounding in soundings:
+            taken_up_ns = self._taken_up_ns.pop(sounding.alert_id, None)
+            if taken_up_ns is not None:
+                self._latencies_ms.append((sounding.tone_started_ns - taken_up_ns) / 1e6)
+            if sounding.wav is not None:
+                log.info("alert.written", alert=sounding.alert_id, file=str(sounding.wav))
+
+    def _notice(self, name: str, text: str, priority: Priority) -> None:
+        log.warning("unit.notice", said=text)
+        self._parts.sounder.notice(name, text, priority)
+
+    def _tell_status(self) -> Status:
+        parts = self._parts
+        now = parts.clock.now()
+        transfer = transfer_health(parts.courier, parts.keeper, now.utc)
+        self._warn_of_transfer(transfer_clock(parts.keeper.counts.oldest, now.utc).level)
+        status = whole_status(
+            unit_id=parts.unit_id,
+            now=now,
+            started_ns=self._started_ns,
+            driven=self._driven,
+            hotlist=parts.desk.health(now.utc),
+            transfer=transfer,
+            store=parts.keeper.health,
+            sound=parts.sounder.status(),
+            wav_dir=parts.run_dir,
+            alerts=self._alert_count,
+            latencies_ms=self.latencies_ms,
+            faults=tuple(self._faults.values()),
+        )
+        write_status(parts.run_dir, status)
+        if all(self._lively(worker) for worker in self._workers):
+            parts.notifier.watchdog()
+        parts.notifier.status(f"{status.reads} reads, {status.hits} hits, {transfer.queued} to transfer")
+        return status
+
+    def _warn_of_transfer(self, level: TransferLevel) -> None:
+        if level > self._level:
+            overdue = level is TransferLevel.OVERDUE
+            text = (
+                "Transfer overdue. Connect this unit to the department now"
+                if overdue
+                else f"{30 - level} days left to transfer reads to the department"
+            )
+            self._notice("transfer", text, Priority.HIGH if overdue else Priority.LOW)
+        self._level = level
+
+    def _lively(self, worker: _Worker) -> bool:
+        if worker is self._models and self._drive_over.is_set():
+            return True
+        return worker.alive and self._parts.clock.now().monotonic_ns - worker.beat_ns < worker.limit_s * 1e9
+
+    def _check_workers(self) -> None:
+        for worker in self._workers:
+            if worker.failure:
+                raise DaemonFailedError(
+                    f"{worker.name} thread: {worker.failure}; the log has the whole story"
+                )
+
+    def _drain(self, on_status: Callable[[Status, Sequence[Alert]], None]) -> None:
+        """After a recording: let uploads and sounds come to their end, for a while."""
+        self._hurry()
+        deadline_ns = self._parts.clock.now().monotonic_ns + int(DRAIN_LIMIT_S * 1e9)
+        told_ns = 0
+        while self._parts.clock.now().monotonic_ns < deadline_ns and not self._stopping.is_set():
+            self._sound(PUMP_EVERY_S)
+            self._check_workers()
+            if self._parts.clock.now().monotonic_ns - told_ns >= STATUS_EVERY_S * 1e9:
+                told_ns = self._parts.clock.now().monotonic_ns
+                on_status(self._tell_status(), self.alerts)
+            nothing_waits = self._parts.courier is None or self._parts.keeper.counts.queued == 0
+            if nothing_waits and self._parts.sounder.idle and self._told.empty():
+                return
+        log.warning("drain.unfinished", queued=self._parts.keeper.counts.queued)
+
+    def _hurry(self) -> None:
+        done: Queue[None] = Queue()
+        self._parts.keeper.queue.put(Flush(done))
+        done.get(timeout=SHUTDOWN_LIMIT_S)
+        self._wake_upload.set()
+
+    def _shut_down(self) -> None:
+        """End the threads in the order of the reads' way, so that nothing read is left behind."""
+        parts = self._parts
+        parts.notifier.stopping()
+        self._stopping.set()
+        ended = self._models.join(SHUTDOWN_LIMIT_S)
+        self._upload_stopping.set()
+        self._wake_upload.set()
+        for worker in self._workers:
+            if worker is not self._keeper:
+                ended = worker.join(SHUTDOWN_LIMIT_S) and ended
+        parts.keeper.queue.put(Stop())
+        ended = self._keeper.join(SHUTDOWN_LIMIT_S) and ended
+        while not self._told.empty():
+            self._sound(0.0)
+        self._sounded(parts.sounder.pump())
+        parts.sounder.close()
+        if parts.transport is not None:
+            parts.transport.close()
+        parts.clock.keep_floor()
+        parts.notifier.close()
+        log.info("unit.stopped", clean=ended)
+
+    # -- the models thread --
+
+    def _run_models(self, worker: _Worker) -> None:
+        parts = self._parts
+        last = parts.clock.now()
+        try:
+            while not self._stopping.is_set():
+                worker.beat_ns = parts.clock.now().monotonic_ns
+                try:
+                    frame = parts.bank.next_frame(FRAME_PATIENCE_S)
+                except RecordingUnreadableError as error:
+                    self._faults["recording"] = str(error)
+                    log.error("recording.unreadable", why=str(error))
+                    continue
+                self._driven = self._driven.seen(parts.bank.status(), parts.bank.gps_error, frame)
+                if frame is not None:
+                    last = frame.moment
+                    taken_up_ns = parts.clock.now().monotonic_ns
+                    self._carry(parts.pipeline.step(frame), taken_up_ns)
+                elif parts.bank.finished:
+                    break
+            self._carry(parts.pipeline.finish(last.utc), parts.clock.now().monotonic_ns)
+        finally:
+            parts.bank.close()
+        if not self._stopping.is_set():
+            self._drive_over.set()
+
+    def _carry(self, step: Step, taken_up_ns: int) -> None:
+        for alert in step.alerts:
+            self._told.put(Told(alert, taken_up_ns))
+        for item in step.reads:
+            self._parts.keeper.queue.put(item)
+        now_ns = self._parts.clock.now().monotonic_ns
+        self._driven = self._driven.stepped(step, taken_up_ns, now_ns)
+
+    # -- the keeper, upload and broker threads --
+
+    def _run_keeper(self, worker: _Worker) -> None:
+        def beat() -> None:
+            worker.beat_ns = self._parts.clock.now().monotonic_ns
+            self._parts.clock.keep_floor()
+
+        self._parts.keeper.run(beat)
+
+    def _run_upload(self, worker: _Worker) -> None:
+        courier, transport = self._parts.courier, self._parts.transport
+        assert courier is not None and transport is not None  # the thread is only started with both
+        while not self._upload_stopping.is_set():
+            worker.beat_ns = self._parts.clock.now().monotonic_ns
+            wait_s = min(courier.work(), self._parts.desk.work(transport), UPLOAD_LOOK_S)
+            if self._wake_upload.wait(wait_s):
+                self._wake_upload.clear()
+                courier.hurry()
+
+    def _run_broker(self, worker: _Worker) -> None:
+        link = self._parts.link
+        assert link is not None  # the thread is only started with one
+        while not self._upload_stopping.is_set():
+            worker.beat_ns = self._parts.clock.now().monotonic_ns
+            link.publish_status(self._presence())
+            link.step(BROKER_LOOK_S)
+            if not link.connected:
+                self._upload_stopping.wait(BROKER_LOOK_S)
+        link.close()
+
+    def _presence(self) -> dict[str, object]:
+        """What the department sees of the unit: changes seldom, names no plate and no place."""
+        parts = self._parts
+        return {
+            "hotlist": parts.desk.sequence,
+            "recording": parts.keeper.health.recording,
+            "cameras": {camera.name: camera.state for camera in self._driven.cameras},
+            "transfer": transfer_health(parts.courier, parts.keeper, parts.clock.now().utc).level,
+        }

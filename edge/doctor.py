@@ -1,0 +1,205 @@
+"""What is wrong with this machine: one finding a line, each with what to do."""
+
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from camera.config import CameraConfig
+from camera.errors import CameraError
+from edge.cameras import CameraBank
+from edge.clock import SystemClock
+from edge.config import Config
+from edge.errors import VaultLockedError
+from edge.vault import Keys, unlock
+from recognizer.errors import ModelInvalidError
+from recognizer.manifest import load_pack
+from sync.errors import OutboxCorruptError
+from sync.outbox import open_outbox
+
+CAMERA_PATIENCE_S = 8.0
+CONNECT_PATIENCE_S = 5.0
+
+
+class Verdict(StrEnum):
+    """How a finding is shown, and whether the command fails."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    subject: str
+    verdict: Verdict
+    text: str
+    """What was found, and for a warning or failure what to do."""
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Look at everything the daemon needs, one finding after the other; stop the daemon first for cameras."""
+    yield _keys_finding(config)
+    yield _disk(config)
+    yield _outbox(config)
+    yield _models(config)
+    for camera in config.cameras:
+        yield _camera(camera, config)
+    yield _gps(config)
+    yield _clock(config)
+    yield from _sound(config)
+    yield _department(config)
+
+
+def _keys_finding(config: Config) -> Finding:
+    try:
+        unlock(config.unit.keys_dir)
+    except VaultLockedError as error:
+        return Finding("keys", Verdict.FAILURE, str(error))
+    return Finding("keys", Verdict.OK, "complete, and private ones are private")
+
+
+def _disk(config: Config) -> Finding:
+    folder = config.unit.state_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        return Finding("disk", Verdict.FAILURE, f"{folder}: not writable ({error.strerror}); check its owner")
+    free = shutil.disk_usage(folder).free
+    text = f"{free / 1e9:.1f} GB free at {folder}"
+    if free < config.retention.stop_reserve_bytes:
+        return Finding(
+            "disk", Verdict.FAILURE, f"{text}: too little to record; transfer the reads or free the disk"
+        )
+    if free < config.retention.image_reserve_bytes:
+        return Finding("disk", Verdict.WARNING, f"{text}: reads are kept without pictures; free the disk")
+    return Finding("disk", Verdict.OK, text)
+
+
+def _outbox(config: Config) -> Finding:
+    path = config.unit.state_dir / "outbox.db"
+    if not path.exists():
+        return Finding("store", Verdict.OK, "none yet; the daemon makes it")
+    try:
+        outbox = open_outbox(path)
+    except OutboxCorruptError as error:
+        return Finding("store", Verdict.FAILURE, f"{error}; the daemon sets it aside at its next start")
+    counts = outbox.counts()
+    outbox.close()
+    return Finding("store", Verdict.OK, f"{counts.queued} reads wait for transfer")
+
+
+def _models(config: Config) -> Finding:
+    try:
+        pack = load_pack(config.recognizer.model_pack)
+    except ModelInvalidError as error:
+        return Finding("models", Verdict.FAILURE, str(error))
+    return Finding("models", Verdict.OK, f"pack {pack.name}: digests as in its manifest")
+
+
+def _camera(camera: CameraConfig, config: Config) -> Finding:
+    subject = f"camera {camera.name}"
+    clock = SystemClock(config.unit.state_dir)
+    bank = CameraBank((camera,), config.gps, clock)
+    try:
+        frame = bank.next_frame(CAMERA_PATIENCE_S)
+        if frame is None:
+            why = bank.status()[0].last_error or f"no picture in {CAMERA_PATIENCE_S:.0f} s"
+            return Finding(subject, Verdict.FAILURE, f"{why}; check plug, power and source")
+    except CameraError as error:
+        return Finding(subject, Verdict.FAILURE, str(error))
+    finally:
+        bank.close()
+    height, width = frame.pixels.shape[:2]
+    if frame.pixels.std() < 2:
+        return Finding(
+            subject, Verdict.WARNING, f"{width} x {height}, but the picture is blank: lens cap, aim?"
+        )
+    return Finding(subject, Verdict.OK, f"{width} x {height}")
+
+
+def _gps(config: Config) -> Finding:
+    if not config.gps.gpsd:
+        return Finding("gps", Verdict.WARNING, "not configured: reads carry no place (gps.gpsd)")
+    host, _, port = config.gps.gpsd.rpartition(":")
+    if why := _unreachable(host, int(port)):
+        return Finding(
+            "gps", Verdict.WARNING, f"gpsd at {config.gps.gpsd}: {why}; start gpsd, check the receiver"
+        )
+    return Finding("gps", Verdict.OK, f"gpsd answers at {config.gps.gpsd}")
+
+
+def _clock(config: Config) -> Finding:
+    moment = SystemClock(config.unit.state_dir).now()
+    if moment.quality == "unsynchronised":
+        return Finding("clock", Verdict.WARNING, "not synchronised: start chrony, or wait for a GPS fix")
+    return Finding("clock", Verdict.OK, moment.quality.value)
+
+
+def _sound(config: Config) -> Iterator[Finding]:
+    for command, package in (("aplay", "alsa-utils"), ("espeak-ng", "espeak-ng")):
+        if shutil.which(command) is None:
+            yield Finding("sound", Verdict.WARNING, f"{command} is missing: apt install {package}")
+    if shutil.which("aplay") is None:
+        return
+    listing = subprocess.run(["aplay", "-l"], capture_output=True, text=True, timeout=10, check=False)
+    if "card" not in listing.stdout:
+        yield Finding("sound", Verdict.WARNING, "no sound device: alerts go to WAV files; plug in a speaker")
+    else:
+        yield Finding("sound", Verdict.OK, f"device {config.alerts.sound_device or 'none configured'}")
+
+
+def _department(config: Config) -> Finding:
+    if not config.sync.server_url:
+        return Finding(
+            "department", Verdict.WARNING, "no server configured: reads wait here (sync.server_url)"
+        )
+    address = urlsplit(config.sync.server_url)
+    host, port = address.hostname or "", address.port or 443
+    if why := _unreachable(host, port):
+        return Finding("department", Verdict.WARNING, f"{host}:{port}: {why}; reads are kept and sent later")
+    try:
+        keys = unlock(config.unit.keys_dir)
+    except VaultLockedError as error:
+        return Finding("department", Verdict.FAILURE, str(error))
+    if why := _tls_refused(host, port, keys):
+        return Finding("department", Verdict.FAILURE, f"{host}:{port}: {why}; enrol the unit again")
+    return Finding(
+        "department", Verdict.OK, f"{host}:{port} is the department's, and knows this unit's certificate"
+    )
+
+
+def _unreachable(host: str, port: int) -> str:
+    return _failed(lambda: socket.create_connection((host, port), CONNECT_PATIENCE_S).close())
+
+
+def _tls_refused(host: str, port: int, keys: Keys) -> str:
+    def handshake() -> None:
+        context = ssl.create_default_context(cafile=str(keys.tls_authority))
+        context.load_cert_chain(keys.tls_certificate, keys.tls_key)
+        with (
+            socket.create_connection((host, port), CONNECT_PATIENCE_S) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secured,
+        ):
+            # With TLS 1.3 a refused client certificate shows at the first read, not in the handshake.
+            secured.sendall(f"GET /v1/hotlist HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            secured.recv(1)
+
+    return _failed(handshake)
+
+
+def _failed(attempt: Callable[[], None]) -> str:
+    try:
+        attempt()
+    except OSError as error:  # ssl.SSLError is one
+        return error.strerror or str(error) or type(error).__name__
+    return ""
