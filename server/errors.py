@@ -11,3 +11,28 @@ class SettingsInvalidError(ServerError):
     """The server's folder is missing a file or holds a wrong value: print the remedy, exit 78."""
 
     exit_code = 78
+
+
+class NotPermittedError(ServerError):
+    """The certificate's unit may not do this: answer 403, write an audit entry."""
+
+
+class BatchConflictError(ServerError):
+    """A batch or read id is known with other content: answer 409, write an audit entry, store nothing."""
+
+
+class StoreUnavailableError(ServerError):
+    """The disk is full or the database busy: answer 503, nothing was stored, the unit sends it again."""
+
+    def __init__(self, message: str, retry_after_s: int = 30) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        """How long the sender should wait: a busy database takes seconds, a full disk takes a person."""
+
+
+class HotlistRefusedError(ServerError):
+    """A feed or snapshot cannot become the list in force: the one before stays; tell the administrator."""
+
+
+class AuditBrokenError(ServerError):
+    """The access log was altered or cut: tell the auditor which entry; exit 1."""

@@ -1,0 +1,128 @@
+"""The department's side of MQTT: tell units of the newest hotlist, hear how the units are.
+
+paho keeps the connection in a thread of its own and comes back by itself when the broker does. Nothing that
+must not be lost travels here. Which unit may write to which topic is the broker's to enforce.
+"""
+
+import json
+import ssl
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from sqlalchemy import Engine, update
+
+from server.database import writing
+from server.errors import SettingsInvalidError, StoreUnavailableError
+from server.hotlists import Hotlists
+from server.keys import BROKER_CLIENT
+from server.settings import BrokerSettings
+from server.tables import units
+from sync.notice import HotlistNotice, encode_notice
+
+HOTLIST_TOPIC = "alpr/hotlist"
+STATUS_TOPICS = "alpr/+/status"
+MAX_STATUS_BYTES = 8192
+
+_log = structlog.get_logger(__name__)
+
+
+class BrokerLink:
+    """One connection to the broker. `announce` may be called from any thread."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        keys: Path,
+        engine: Engine,
+        hotlists: Hotlists,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._hotlists = hotlists
+        self._clock = clock
+        self._announced: int | None = None
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=BROKER_CLIENT, protocol=paho.MQTTv5)
+        self._client.tls_set_context(_context(keys))
+        self._client.on_connect = self._connected
+        self._client.on_message = self._heard
+        self._client.reconnect_delay_set(min_delay=1, max_delay=60)
+
+    def start(self) -> None:
+        """Begin to connect, and to connect again, in paho's thread."""
+        self._client.connect_async(self._settings.host, self._settings.port, keepalive=30)
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        """Leave the broker and end the thread."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def announce(self) -> None:
+        """Tell units of the newest snapshot, unless they were told of it over this connection."""
+        if not self._client.is_connected() or (newest := self._hotlists.newest()) is None:
+            return
+        if newest.sequence != self._announced:
+            notice = HotlistNotice(newest.sequence, newest.sha256, newest.bytes)
+            self._client.publish(HOTLIST_TOPIC, encode_notice(notice), qos=1, retain=True)
+            self._announced = newest.sequence
+
+    def _connected(
+        self,
+        client: paho.Client,
+        userdata: object,
+        flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        _log.info("broker connected", outcome=str(reason))
+        # Told again over each connection: a broker that lost its memory lost the retained message too.
+        self._announced = None
+        client.subscribe(STATUS_TOPICS, qos=1)
+
+    def _heard(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
+        unit_id = message.topic.split("/")[1]
+        status = _status(bytes(message.payload))
+        if status is None:
+            _log.warning("unit status is malformed", unit=unit_id, bytes=len(message.payload))
+            return
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(
+                    update(units)
+                    .where(units.c.unit_id == unit_id)
+                    .values(status=status, status_at=self._clock())
+                )
+        except StoreUnavailableError as error:
+            # The next status tells it again.
+            _log.warning("unit status not stored", unit=unit_id, why=str(error))
+
+
+def _status(payload: bytes) -> str | None:
+    """Return the status as JSON text, or None if it is none."""
+    if len(payload) > MAX_STATUS_BYTES:
+        return None
+    try:
+        status = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(status, dict) or status.get("state") not in ("online", "offline"):
+        return None
+    return json.dumps(status)
+
+
+def _context(keys: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(keys / "ca.pem")
+        context.load_cert_chain(keys / "mqtt.tls.cert.pem", keys / "mqtt.tls.key.pem")
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsInvalidError(f"{keys}: certificate for the broker cannot be used ({error})") from error
+    return context

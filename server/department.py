@@ -1,0 +1,130 @@
+"""A department on disk: founded once, opened by each command. Joins folder, settings, keys and database."""
+
+import getpass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from server.access import Role, add_account, require_password
+from server.audit import Deed, append
+from server.database import migrate, open_database, require_current, writing
+from server.errors import SettingsInvalidError
+from server.hotlists import Hotlists
+from server.keys import DepartmentKeys, load_keys, make_keys, write_private
+from server.settings import Folder, Settings, read_settings
+
+_SETTINGS = """\
+# Settings of the department's server. Unknown keys are errors. Restart the server after a change.
+
+[department]
+name = {name}
+server_url = {server_url}  # how units reach this server; written into each new unit's configuration
+
+[access]
+idle_timeout_min = 30
+session_hours = 12
+lockout_failures = 5
+lockout_min = 15
+idle_account_days = 90
+purpose_min = 60
+
+[mqtt]
+host = ""  # of the broker that tells units of new hotlists; empty: none
+port = 8883
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Administrator:
+    """The first account."""
+
+    name: str
+    password: str
+    training_expires: date
+
+
+@dataclass(frozen=True, slots=True)
+class Department:
+    """An opened department."""
+
+    folder: Folder
+    settings: Settings
+    keys: DepartmentKeys
+    engine: Engine
+
+    @property
+    def hotlists(self) -> Hotlists:
+        """Its feeds and snapshots."""
+        return Hotlists(self.engine, self.folder.hotlists)
+
+
+def found(
+    root: Path, first: Administrator, *, name: str, hosts: Sequence[str], server_url: str, now: datetime
+) -> None:
+    """Make a new department in *root*, which must not exist or be empty.
+
+    Raises SettingsInvalidError if there is anything in *root*, or a name, host or password cannot be one.
+    """
+    folder = Folder(root)
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise SettingsInvalidError(
+            f"{root} is not an empty folder: nothing is overwritten; choose another one"
+        )
+    if not name.strip() or not name.isprintable():
+        raise SettingsInvalidError("the department's name must be printable text")
+    require_password(first.password)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root.chmod(0o700)
+    make_keys(folder.keys, name, hosts, now)
+    settings = _SETTINGS.format(name=_toml_text(name), server_url=_toml_text(server_url))
+    write_private(folder.settings, settings.encode())
+    # Made before SQLite does, which would make it readable for others.
+    write_private(folder.database, b"")
+    engine = open_database(folder.database)
+    migrate(engine)
+    with writing(engine) as connection:
+        append(connection, Deed(console_actor(), "department.init", detail={"name": name}), now)
+    add_account(
+        engine,
+        first.name,
+        Role.ADMIN,
+        first.password,
+        first.training_expires,
+        actor=console_actor(),
+        now=now,
+    )
+    engine.dispose()
+
+
+def open_department(root: Path, *, upgrading: bool = False) -> Department:
+    """Return the department in *root*; with *upgrading* an older database is brought to this program's form.
+
+    Raises SettingsInvalidError naming what is missing or does not fit.
+    """
+    folder = Folder(root)
+    settings = read_settings(folder.settings)
+    keys = load_keys(folder.keys)
+    if not folder.database.is_file():
+        raise SettingsInvalidError(f"{folder.database} is missing: restore it from the backup")
+    engine = open_database(folder.database)
+    if upgrading:
+        migrate(engine)
+    require_current(engine)
+    return Department(folder, settings, keys, engine)
+
+
+def console_actor() -> str:
+    """Return the name under which a command's deeds are logged: the account of the operating system."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = f"uid {os.getuid()}"
+    return f"console:{name}"
+
+
+def _toml_text(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,128 @@
+"""Who is at the desk: each request for a page as one visit of one person who is logged in.
+
+Nothing is shown before its audit entry is on disk: a page first records, then shows.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Form, Request, Response
+from sqlalchemy import Engine
+
+from server.access import Access, Purpose, Session, same_secret
+from server.audit import Deed, append
+from server.database import writing
+from server.errors import NotPermittedError
+from server.purposes import label_of
+from server.settings import DepartmentSettings
+from server.web import page
+
+# The prefix makes browsers insist on Secure, this host alone and the whole site.
+SESSION_COOKIE = "__Host-alpr-session"
+
+Text = Annotated[str, Form(max_length=256)]
+
+
+class LoginNeededError(Exception):
+    """Nobody is logged in: show the login page."""
+
+
+class PurposeNeededError(Exception):
+    """No purpose is stated, or it is too old: ask for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the pages work with; the application holds it as `state.desk`."""
+
+    engine: Engine
+    access: Access
+    department: DepartmentSettings
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of one person."""
+
+    desk: Desk
+    session: Session
+    source: str
+    """The network address it came from."""
+
+    def require_purpose(self) -> None:
+        """Raises PurposeNeededError unless the person said lately why they look at reads."""
+        if self.session.purpose is None:
+            raise PurposeNeededError
+
+    def record(self, action: str, **detail: Any) -> None:
+        """Write down what the person is about to see."""
+        purpose = self.session.purpose or Purpose("", "")
+        deed = Deed(
+            self.session.account,
+            action,
+            purpose=purpose.code,
+            case_number=purpose.case_number,
+            source=self.source,
+            detail=detail,
+        )
+        with writing(self.desk.engine) as connection:
+            append(connection, deed, self.desk.clock())
+
+    def show(self, template: str, status: int = 200, **values: Any) -> Response:
+        """Return a page with the person's name, purpose and navigation around it."""
+        return shown(self.desk, template, status, session=self.session, **values)
+
+
+def shown(
+    desk: Desk, template: str, status: int = 200, session: Session | None = None, **values: Any
+) -> Response:
+    """Return a page; without a *session* it has no navigation."""
+    department = desk.department.name
+    return page(template, status, department=department, session=session, purpose_label=label_of, **values)
+
+
+def desk_of(request: Request) -> Desk:
+    """Return the desk of the application that got *request*."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+def source_of(request: Request) -> str:
+    """Return the network address that *request* came from."""
+    return request.client.host if request.client is not None else "unknown"
+
+
+def _visit(request: Request) -> Visit:
+    desk = desk_of(request)
+    session = desk.access.session(request.cookies.get(SESSION_COOKIE, ""), desk.clock())
+    if session is None:
+        raise LoginNeededError
+    return Visit(desk, session, source_of(request))
+
+
+LoggedIn = Annotated[Visit, Depends(_visit)]
+"""A page that asks for this is seen by those alone who are logged in."""
+
+
+def _form_visit(visit: LoggedIn, form_token: Text = "") -> Visit:
+    if not same_secret(form_token, visit.session.form_token):
+        raise NotPermittedError("This form did not come from your own page. Go back and send it again.")
+    return visit
+
+
+FromForm = Annotated[Visit, Depends(_form_visit)]
+"""The same for a form, which must also carry the session's own secret."""
+
+
+def set_cookie(response: Response, name: str, value: str) -> None:
+    """Give the browser a secret that no script and no other site can read or send."""
+    # No expiry: it goes with the browser; the server ends the session much sooner.
+    response.set_cookie(name, value, secure=True, httponly=True, samesite="strict", path="/")
+
+
+def drop_cookie(response: Response, name: str) -> None:
+    """Take the secret back."""
+    response.delete_cookie(name, secure=True, httponly=True, samesite="strict", path="/")

@@ -1,0 +1,154 @@
+"""Take a batch: order the judging, the storing, the quarantine and the access log, and give the receipt.
+
+The receipt is signed before the transaction commits and handed out after it: it never promises what a power
+cut could still take. It is stored with the batch, so the same batch always gets the same receipt, and a
+receipt that was lost on the way costs one repeated upload, never one lost or doubled read.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Connection, Engine, select
+
+from server.audit import Deed, append
+from server.database import reading, writing
+from server.errors import BatchConflictError, NotPermittedError, StoreUnavailableError
+from server.ingest import OpenedBatch, open_batch
+from server.keys import DepartmentKeys, write_private
+from server.records import HeldBatch, held_batch, store_batch
+from server.tables import units
+from sync.batch import Receipt, SignedBatch, encode_receipt
+from sync.errors import SealBrokenError, WireFormatError
+
+QUARANTINE_FILES = 1000
+"""Beyond this many, only the digest of a broken batch is kept: a hostile unit must not fill the disk."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end, as the TLS certificate proves it."""
+
+    unit_id: str
+    serial: str
+    address: str
+
+
+class Intake:
+    """Takes batches for one department. May be used by several threads."""
+
+    def __init__(self, engine: Engine, keys: DepartmentKeys, quarantine: Path) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._quarantine = quarantine
+
+    def admit(self, peer: Peer, now: datetime) -> Ed25519PublicKey:
+        """Return the key with which the unit signs, if it may come in.
+
+        Raises NotPermittedError, and writes an audit entry, if the unit is unknown or revoked, or shows a
+        certificate older than its newest one.
+        """
+        with reading(self._engine) as connection:
+            row = connection.execute(select(units).where(units.c.unit_id == peer.unit_id)).first()
+        problem = None
+        if row is None:
+            problem = "is not enrolled"
+        elif row.revoked_at is not None:
+            problem = "is revoked"
+        elif row.certificate_serial != peer.serial:
+            problem = "shows a certificate that a newer one replaced"
+        if row is None or problem is not None:
+            self._refused(peer, "unit.connect", {"why": problem}, now)
+            raise NotPermittedError(f"unit {peer.unit_id} {problem}: enrol it again")
+        return Ed25519PublicKey.from_public_bytes(row.public_key)
+
+    def take(self, peer: Peer, signed: SignedBatch, now: datetime) -> bytes:
+        """Return the receipt for *signed*, once all its reads are on disk.
+
+        Raises NotPermittedError, BatchConflictError, SealBrokenError, WireFormatError (the last two after the
+        bytes were put into quarantine) or StoreUnavailableError. A receipt is given in none of these cases.
+        """
+        unit_key = self.admit(peer, now)
+        try:
+            with reading(self._engine) as connection:
+                held = _same_batch(connection, signed, peer)
+            if held is not None:
+                return held.receipt
+            opened = open_batch(signed, peer.unit_id, unit_key, self._keys.unseal)
+            receipt = self._store(signed, opened, peer, now)
+        except (SealBrokenError, WireFormatError) as error:
+            kept = self._set_apart(peer, signed)
+            detail = {
+                "batch": signed.batch_id,
+                "digest": signed.digest.hex(),
+                "why": str(error),
+                "kept": kept,
+            }
+            self._refused(peer, "batch.quarantine", detail, now)
+            raise
+        except (NotPermittedError, BatchConflictError) as error:
+            self._refused(peer, "batch.refuse", {"batch": signed.batch_id, "why": str(error)}, now)
+            raise
+        return receipt
+
+    def _store(self, signed: SignedBatch, opened: OpenedBatch, peer: Peer, now: datetime) -> bytes:
+        word = Receipt(signed.batch_id, peer.unit_id, signed.digest, len(opened.reads), now)
+        receipt = encode_receipt(word, self._keys.receipt)
+        with writing(self._engine) as connection:
+            # Asked again under the write lock: the same batch may be on its way twice.
+            held = _same_batch(connection, signed, peer)
+            if held is not None:
+                return held.receipt
+            before = store_batch(connection, opened, receipt, now)
+        _log.info(
+            "batch stored",
+            batch=signed.batch_id,
+            unit=peer.unit_id,
+            reads=len(opened.reads),
+            held_before=before,
+        )
+        return receipt
+
+    def _set_apart(self, peer: Peer, signed: SignedBatch) -> bool:
+        """Keep the sealed bytes for a person to look at; whether they were kept."""
+        name = f"{peer.unit_id}-{signed.digest.hex()}.batch"
+        try:
+            self._quarantine.mkdir(mode=0o700, exist_ok=True)
+            if (self._quarantine / name).exists():
+                return True
+            if sum(1 for _ in os.scandir(self._quarantine)) >= QUARANTINE_FILES:
+                return False
+            write_private(self._quarantine / name, signed.payload)
+        except FileExistsError:
+            return True
+        except OSError as error:
+            raise StoreUnavailableError(
+                f"quarantine cannot be written ({error.strerror})", retry_after_s=300
+            ) from error
+        return True
+
+    def _refused(self, peer: Peer, action: str, detail: dict[str, object], now: datetime) -> None:
+        _log.warning("refused", action=action, unit=peer.unit_id, **detail)
+        with writing(self._engine) as connection:
+            deed = Deed(f"unit:{peer.unit_id}", action, "refused", source=peer.address, detail=detail)
+            append(connection, deed, now)
+
+
+def _same_batch(connection: Connection, signed: SignedBatch, peer: Peer) -> HeldBatch | None:
+    """Return the batch if it was taken before, byte for byte.
+
+    Raises NotPermittedError if another unit sent it, BatchConflictError if its bytes were others.
+    """
+    held = held_batch(connection, signed.batch_id)
+    if held is None:
+        return None
+    if held.digest != signed.digest:
+        raise BatchConflictError(f"batch {signed.batch_id}: is held with other bytes")
+    if held.unit_id != peer.unit_id:
+        raise NotPermittedError(f"batch {signed.batch_id}: is another unit's")
+    return held

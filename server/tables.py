@@ -1,0 +1,195 @@
+"""What the department's database holds; `migrations/` brings an older one to this form."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware UTC in Python, UTC in the database: SQLite would drop the offset and give it back naive."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Raises ValueError for a naive time."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a stored time must be aware")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the stored time its offset back."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+units = Table(
+    "units",
+    metadata,
+    Column("unit_id", String(63), primary_key=True),
+    Column("public_key", LargeBinary(32), nullable=False),
+    Column("certificate_serial", String(40), nullable=False),
+    Column("certificate_expires_at", UtcTime, nullable=False),
+    Column("enrolled_at", UtcTime, nullable=False),
+    Column("revoked_at", UtcTime),
+    Column("last_batch_at", UtcTime),
+    Column("status", Text),
+    Column("status_at", UtcTime),
+)
+"""A unit holds one certificate: enrolling it again overwrites the serial, which ends the old one."""
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("batch_id", String(64), primary_key=True),
+    Column("unit_id", ForeignKey("units.unit_id"), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    Column("reads", Integer, nullable=False),
+    Column("already_held", Integer, nullable=False),
+    Column("receipt", LargeBinary, nullable=False),
+)
+
+reads = Table(
+    "reads",
+    metadata,
+    Column("read_id", String(64), primary_key=True),
+    Column("batch_id", ForeignKey("batches.batch_id"), nullable=False),
+    Column("unit_id", ForeignKey("units.unit_id"), nullable=False),
+    Column("record_digest", LargeBinary(32), nullable=False),
+    Column("camera", String(64), nullable=False),
+    Column("plate", String(32), nullable=False),
+    Column("plate_folded", String(32), nullable=False),
+    Column("positions", Text, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("jurisdiction", String(16)),
+    Column("jurisdiction_confidence", Float),
+    Column("first_seen_at", UtcTime, nullable=False),
+    Column("settled_at", UtcTime, nullable=False),
+    Column("time_quality", String(16), nullable=False),
+    Column("latitude_deg", Float),
+    Column("longitude_deg", Float),
+    Column("accuracy_m", Float),
+    Column("speed_mps", Float),
+    Column("course_deg", Float),
+    Column("fix_at", UtcTime),
+    Column("box", String(64), nullable=False),
+    Column("frames", Integer, nullable=False),
+    Index("ix_reads_settled_at", "settled_at"),
+    Index("ix_reads_plate_folded", "plate_folded"),
+    Index("ix_reads_unit_id_settled_at", "unit_id", "settled_at"),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("read_id", ForeignKey("reads.read_id"), primary_key=True),
+    Column("jpeg", LargeBinary, nullable=False),
+)
+"""Apart from `reads`, so that a search does not drag pictures through memory."""
+
+hits = Table(
+    "hits",
+    metadata,
+    Column("read_id", ForeignKey("reads.read_id"), primary_key=True),
+    Column("hit_id", String(64), primary_key=True),
+    Column("entry_id", String(128), nullable=False),
+    Column("pattern", String(64), nullable=False),
+    Column("list_name", String(128), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("differing", String(128), nullable=False),
+    Column("snapshot_sequence", Integer, nullable=False),
+    Column("list_issued_at", UtcTime, nullable=False),
+)
+
+hotlist_feeds = Table(
+    "hotlist_feeds",
+    metadata,
+    Column("feed", String(64), primary_key=True),
+    Column("entries", Integer, nullable=False),
+    Column("imported_at", UtcTime, nullable=False),
+)
+"""What each source brought last; the entries themselves are files, because millions of rows written in one
+transaction would keep units from handing in their batches."""
+
+hotlist_snapshots = Table(
+    "hotlist_snapshots",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("sha256", String(64), nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("issued_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("password_hash", String(256), nullable=False),
+    Column("training_expires", Date, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("active_at", UtcTime, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("locked_until", UtcTime),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_digest", LargeBinary(32), primary_key=True),
+    Column("account", ForeignKey("accounts.name"), nullable=False),
+    Column("form_token", String(64), nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("used_at", UtcTime, nullable=False),
+    Column("purpose", String(64)),
+    Column("case_number", String(64)),
+    Column("purpose_at", UtcTime),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("purpose", String(64), nullable=False),
+    Column("case_number", String(64), nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("previous", LargeBinary(32), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+)
+"""Only ever appended to: triggers made by the migration refuse UPDATE and DELETE."""
