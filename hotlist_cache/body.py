@@ -25,6 +25,8 @@ from recognizer.plate import Jurisdiction
 MAX_PATTERN_CHARACTERS = 16
 _PLATE = re.compile(rf"[A-Z0-9]{{1,{MAX_CHARACTERS}}}")
 _PATTERN = re.compile(rf"[A-Z0-9?*]{{1,{MAX_PATTERN_CHARACTERS}}}")
+_Context = tuple[Jurisdiction | None, str, str, Priority, str]
+_KEPT_CONTEXTS = 1024
 _SORT_BYTES = 2 * KEY_BYTES
 
 
@@ -98,6 +100,7 @@ class Body:
         self._patterns = Rows(pattern_rack, patterns, "patterns")
         self._records = Rows(records, entries + patterns, "records")
         self._contexts = Rows(contexts, shared[0], "contexts")
+        self._known_contexts: dict[str, _Context] = {}
         self._vehicles = Rows(vehicles, shared[1], "vehicles")
 
     def entry(self, number: int) -> Entry:
@@ -112,16 +115,14 @@ class Body:
             else:
                 pattern = self._patterns.row(number - self.entries)
             context, vehicle, entry_id, case_number, effective, expires = record.split(SEPARATOR)
-            jurisdiction, list_name, reason, priority, source = self._contexts.row(int(context, 16)).split(
-                SEPARATOR
-            )
+            jurisdiction, list_name, reason, priority, source = self._context(context)
             return Entry(
                 entry_id=entry_id,
                 pattern=pattern,
-                jurisdiction=Jurisdiction(jurisdiction) if jurisdiction else None,
+                jurisdiction=jurisdiction,
                 list_name=list_name,
                 reason=reason,
-                priority=Priority(int(priority)),
+                priority=priority,
                 vehicle=self._vehicles.row(int(vehicle, 16)),
                 case_number=case_number,
                 source=source,
@@ -133,6 +134,17 @@ class Body:
             raise SnapshotRejectedError(
                 f"hotlist: entry {number} is malformed; publish the list again"
             ) from None
+
+    def _context(self, number: str) -> _Context:
+        if (known := self._known_contexts.get(number)) is not None:
+            return known
+        jurisdiction, *texts, priority, source = self._contexts.row(int(number, 16)).split(SEPARATOR)
+        list_name, reason = texts
+        code = Jurisdiction(jurisdiction) if jurisdiction else None
+        context = (code, list_name, reason, Priority(int(priority)), source)
+        if len(self._known_contexts) < _KEPT_CONTEXTS:
+            self._known_contexts[number] = context
+        return context
 
     def patterns(self) -> Iterator[tuple[int, str]]:
         """Yield the number and text of every pattern."""

@@ -8,13 +8,18 @@ from recognizer.read import PlateRead, Position
 
 # Shapes that plate fonts and worn or dirty plates do not tell apart, after O is taken as 0 and I as 1.
 # Misreads of 2 and 7 have led to wrongful stops.
-_GROUPS = "0DQ 0C 17 1LT 27 2Z 38 4A 5S 6G 8B CG EF HMN KX PR UV VW VY".split(" ")
+# fmt: off
+_GROUPS = (
+    "0DQ", "0C", "17", "1LT", "27", "2Z", "38", "4A", "5S", "6G", "8B", "CG", "EF", "HMN", "KX", "PR", "UV",
+    "VW", "VY",
+)
+# fmt: on
 
 LOOK_ALIKES = {
     character: frozenset("".join(group for group in _GROUPS if character in group)) - {character}
     for character in set("".join(_GROUPS))
 }
-"""For a folded character those that look like it. Symmetric, not transitive: 1 and 7, 7 and 2, not 1 and 2."""
+"""For a folded character those that look like it. Symmetric, not transitive: 17 and 27, but not 12."""
 
 _FOLD = {"O": "0", "I": "1"}
 
@@ -33,13 +38,14 @@ def alternatives(read: PlateRead, config: HotlistConfig) -> Iterator[tuple[int, 
     folded = fold(read.plate)
     if len(read.positions) != len(folded):
         return
+    # The probabilities sum to at most 1: beside a surer character than this no other can reach what it needs.
     least = min(config.min_look_alike_probability, config.min_other_probability)
+    sure = max(1 - least, config.unsure_below)
     unsure = []
-    for i, (own, position) in enumerate(zip(folded, read.positions, strict=True)):
-        best, probability = position[0] if position else ("", 0.0)
-        # The probabilities sum to at most 1: beside so sure a character no other can reach what it needs.
-        if probability > 1 - least and probability >= config.unsure_below and _FOLD.get(best, best) == own:
+    for i, position in enumerate(read.positions):
+        if position and position[0][1] > sure and position[0][0] == read.plate[i]:
             continue
+        own = folded[i]
         seen = _seen(position)
         if seen.get(own, 0.0) < config.unsure_below:
             unsure.append(i)

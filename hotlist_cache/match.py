@@ -7,6 +7,7 @@ that the read itself holds possible finds what differs in one look-alike. Nothin
 is met.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
@@ -45,11 +46,12 @@ class Hotlist:
         self._age = ListAge(
             snapshot.header.sequence, snapshot.header.issued_at, expires_at=snapshot.header.expires_at
         )
-        self._folded = _folded(np.frombuffer(snapshot.body.keys, dtype=">u8"))
-        if not bool((self._folded[:-1] <= self._folded[1:]).all()):
+        folded = _folded(np.frombuffer(snapshot.body.keys, dtype=">u8"))
+        if not bool((folded[:-1] <= folded[1:]).all()):
             raise SnapshotRejectedError(
                 f"hotlist {snapshot.header.sequence}: its plates are not sorted; publish the list again"
             )
+        self._keys = folded.data
         self._patterns = PatternIndex(snapshot.body.patterns())
 
     def match(self, read: PlateRead, now: datetime) -> tuple[HotlistHit, ...]:
@@ -72,14 +74,13 @@ class Hotlist:
 
     def _met(self, read: PlateRead) -> Iterator[int]:
         if 0 < len(read.plate) <= MAX_CHARACTERS:
-            folded = self._folded
-            keys = np.array(self._wanted(read), dtype=np.uint64)
-            first = folded.searchsorted(keys)
-            met = folded[first] == keys
-            if met.any():
-                after = folded.searchsorted(keys[met], side="right")
-                for start, end in zip(first[met].tolist(), after.tolist(), strict=True):
-                    yield from range(start, end)
+            # bisect over the array's memory: numpy's own search costs more for the one or few keys of a read.
+            folded = self._keys
+            for key in self._wanted(read):
+                number = bisect_left(folded, key)
+                while folded[number] == key:  # ends at the last: no plate has the key that stands there
+                    yield number
+                    number += 1
         yield from self._patterns.find(read.plate)
 
     def _wanted(self, read: PlateRead) -> list[int]:
@@ -92,10 +93,10 @@ class Hotlist:
 
     def _hit(self, read: PlateRead, entry: Entry) -> HotlistHit | None:
         positions: tuple[int, ...] = ()
-        if entry.is_wildcard:
-            kind = MatchKind.WILDCARD
-        elif entry.pattern == read.plate:
+        if entry.pattern == read.plate:
             kind = MatchKind.EXACT
+        elif entry.is_wildcard:
+            kind = MatchKind.WILDCARD
         else:
             kind = MatchKind.LOOK_ALIKE
             positions = differing(entry.pattern, read.plate)

@@ -5,7 +5,7 @@ so that numbers sort as their plates do. Six bits are what one base64 character 
 one translation and one base64 decoding, both in C, which matters for five million rows in Python.
 """
 
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 
 from recognizer.plate import Plate
 
@@ -28,7 +28,8 @@ _FOLDED = bytes.maketrans(
         )
     ),
 )
-_CHARACTERS = dict(enumerate(ALPHABET, start=1))
+# Codes that no character has become a mark that no plate holds.
+_CHARACTERS = bytes.maketrans(_BASE64, (_PADDING + ALPHABET.encode()).ljust(len(_BASE64), b"!"))
 
 
 def pack(plate: str) -> bytes:
@@ -48,9 +49,9 @@ def unpack(key: bytes) -> Plate:
 
     Raises ValueError if no plate packs to *key*.
     """
-    number = int.from_bytes(key, "big")
-    codes = [number >> shift & 63 for shift in SHIFTS]
-    plate = "".join(_CHARACTERS.get(code, "") for code in codes)
-    if not plate or pack(plate) != key:
+    padded = b2a_base64(key + b"\0", newline=False).translate(_CHARACTERS)
+    plate = padded.rstrip(_PADDING)
+    # isalnum is false for what is empty, has a gap, or a code that no character has.
+    if not plate.isalnum() or len(plate) > MAX_CHARACTERS:
         raise ValueError("no plate packs to this key")
-    return Plate(plate)
+    return Plate(plate.decode("ascii"))

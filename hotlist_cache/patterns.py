@@ -2,8 +2,8 @@
 
 A pattern is cut at its "*". What stands before the first and after the last is anchored: its letters and
 digits stand at known distances from the beginning or the end. Patterns with the same distances form a group,
-and one look-up by the plate's characters at those distances finds all of the group that fit. A pattern without
-an anchored character is found by two neighbouring characters; the few with neither are tried each.
+and one look-up by the plate's characters at those distances finds all of the group that fit. A pattern
+without an anchored character is found by two neighbouring characters; the few with neither are tried each.
 
 O is taken as 0 and I as 1 on both sides: a witness does not know which of them was painted.
 """
@@ -33,8 +33,6 @@ class _Pattern:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    reach: int
-    """A shorter plate has no character at some of the distances."""
     characters: Callable[[str], object]
     """Those of a plate at the group's distances."""
     patterns: dict[object, list[_Pattern]] = field(default_factory=dict, repr=False)
@@ -49,6 +47,9 @@ class PatternIndex:
     def __init__(self, patterns: Iterable[tuple[int, str]]) -> None:
         """*patterns* are numbers and texts: A-Z, 0-9, "?" for one character, "*" for any number of them."""
         self._groups: dict[tuple[int, ...], _Group] = {}
+        self._for_length: dict[
+            int, tuple[tuple[Callable[[str], object], dict[object, list[_Pattern]]], ...]
+        ] = {}
         self._pairs: dict[str, list[_Pattern]] = {}
         self._loose: list[_Pattern] = []
         for number, text in patterns:
@@ -58,13 +59,28 @@ class PatternIndex:
         """Yield the number of each pattern that stands for *plate*, in no particular order."""
         folded = fold(plate)
         length = len(folded)
-        for group in self._groups.values():
-            if length >= group.reach and (found := group.patterns.get(group.characters(folded))) is not None:
+        groups = self._for_length.get(length)
+        if groups is None:
+            groups = self._for_length[length] = self._reaching(length)
+        for characters, patterns in groups:
+            if (found := patterns.get(characters(folded))) is not None:
                 yield from (pattern.number for pattern in found if pattern.fits(folded))
         if self._pairs:
             for pair in {folded[i : i + 2] for i in range(length - 1)}:
                 yield from (pattern.number for pattern in self._pairs.get(pair, ()) if pattern.fits(folded))
-        yield from (pattern.number for pattern in self._loose if pattern.fits(folded))
+        for pattern in self._loose:
+            if pattern.fits(folded):
+                yield pattern.number
+
+    def _reaching(
+        self, length: int
+    ) -> tuple[tuple[Callable[[str], object], dict[object, list[_Pattern]]], ...]:
+        """Return the groups that hold a pattern for plates of *length* characters."""
+        return tuple(
+            (group.characters, group.patterns)
+            for group in self._groups.values()
+            if any(p.least <= length <= p.most for found in group.patterns.values() for p in found)
+        )
 
     def _add(self, number: int, text: str) -> None:
         head, *inner = text.split("*")
@@ -78,8 +94,7 @@ class PatternIndex:
         if distances:
             group = self._groups.get(distances)
             if group is None:
-                reach = max(i + 1 if i >= 0 else -i for i in distances)
-                group = self._groups[distances] = _Group(reach, itemgetter(*distances))
+                group = self._groups[distances] = _Group(itemgetter(*distances))
             key = group.characters(head + tail)
             group.patterns.setdefault(key, []).append(pattern)
         elif (pair := re.search("[0-9A-Z]{2}", text)) is not None:

@@ -5,6 +5,7 @@ row has an offset, which keeps the table small: finding a row cuts 16 rows, abou
 """
 
 from collections.abc import Iterable
+from struct import Struct
 
 from hotlist_cache.errors import SnapshotRejectedError
 
@@ -13,6 +14,7 @@ SEPARATOR = "\x1f"
 
 _GROUP = 16
 _OFFSET_BYTES = 8
+_TWO_OFFSETS = Struct(">QQ")
 
 
 def encode_rows(rows: Iterable[bytes]) -> bytes:
@@ -38,12 +40,11 @@ class Rows:
         """
         self.count = count
         self._what = what
-        self._groups = (count + _GROUP - 1) // _GROUP
-        start = (self._groups + 1) * _OFFSET_BYTES
+        start = ((count + _GROUP - 1) // _GROUP + 1) * _OFFSET_BYTES
         if len(data) < start:
             raise SnapshotRejectedError(f"hotlist: {what} are cut short; publish the list again")
         self._offsets, self._body = data[:start], data[start:]
-        if self._offset(self._groups) != len(self._body):
+        if int.from_bytes(self._offsets[-_OFFSET_BYTES:], "big") != len(self._body):
             raise SnapshotRejectedError(f"hotlist: {what} have another length than stated; publish it again")
 
     def row(self, number: int) -> str:
@@ -54,13 +55,10 @@ class Rows:
         if not 0 <= number < self.count:
             raise SnapshotRejectedError(f"hotlist: it names {self._what} it does not hold; publish it again")
         group, within = divmod(number, _GROUP)
-        start, end = self._offset(group), self._offset(group + 1)
+        start, end = _TWO_OFFSETS.unpack_from(self._offsets, group * _OFFSET_BYTES)
         try:
-            return bytes(self._body[start:end]).split(b"\n")[within].decode()
+            return bytes(self._body[start:end]).split(b"\n", within + 1)[within].decode()
         except (IndexError, UnicodeDecodeError):
             raise SnapshotRejectedError(
                 f"hotlist: {self._what}: row {number} is malformed; publish the list again"
             ) from None
-
-    def _offset(self, group: int) -> int:
-        return int.from_bytes(self._offsets[group * _OFFSET_BYTES : (group + 1) * _OFFSET_BYTES], "big")

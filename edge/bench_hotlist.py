@@ -1,0 +1,195 @@
+"""How long a list of millions takes: to publish, to install, to start with, to match."""
+
+import os
+import random
+import resource
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from camera.frame import Moment, TimeQuality
+from hotlist_cache.config import HotlistConfig
+from hotlist_cache.entry import Entry, Priority
+from hotlist_cache.hit import MatchKind
+from hotlist_cache.lookalike import LOOK_ALIKES
+from hotlist_cache.match import Hotlist
+from hotlist_cache.snapshot import encode_snapshot
+from hotlist_cache.store import HotlistStore
+from recognizer.plate import Jurisdiction, Plate
+from recognizer.read import Box, JurisdictionOpinion, PlateRead, Position
+
+# A fixed day: the figures must not depend on when they are taken.
+_ISSUED = datetime(2025, 6, 1, tzinfo=UTC)
+_NOW = _ISSUED + timedelta(hours=1)
+_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
+_STATES = ("CA", "CA", "CA", "TX", "NV", "AZ", "OR", "WA", "NY", "FL")
+_COLOURS = ("RED", "WHITE", "BLACK", "SILVER", "BLUE", "GREY", "GREEN")
+_MODELS = ("TOYOTA CAMRY", "TOYOTA COROLLA", "HONDA CIVIC", "HONDA ACCORD", "FORD F150", "CHEVROLET MALIBU")
+_LISTS = (
+    ("Stolen vehicle", Priority.HIGH),
+    ("Stolen plate", Priority.MEDIUM),
+    ("Felony vehicle", Priority.HIGH),
+    ("Of interest", Priority.LOW),
+)
+
+
+def bench(
+    entries: int = 5_000_000, wildcards: int = 5_000, reads: int = 20_000, seed: int = 1
+) -> dict[str, float]:
+    """Return figures of a made-up list of *entries* plates and *wildcards* partial ones.
+
+    Times of single matches are in microseconds over *reads* reads of each sort; a look-alike read is one
+    whose weakest character is a listed plate's look-alike. The cpu figures leave out the time in which other
+    processes had the core. Needs about 1.5 GB and two minutes for 5 million entries.
+    """
+    key = Ed25519PrivateKey.generate()
+    config = HotlistConfig()
+    figures: dict[str, float] = {"entries": entries, "wildcards": wildcards}
+    with TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        data = encode_snapshot(
+            _entries(entries, wildcards, seed),
+            sequence=1,
+            issued_at=_ISSUED,
+            expires_at=_ISSUED + timedelta(days=7),
+            key=key,
+        )
+        figures["publish_s"] = time.perf_counter() - started
+        figures["publish_peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        figures["snapshot_bytes"] = len(data)
+        state = Path(folder)
+        storage_key = secrets.token_bytes(32)
+        keys = [key.public_key()]
+        store = HotlistStore(state, storage_key=storage_key, keys=keys, config=config)
+        started = time.perf_counter()
+        store.install(data, _NOW)
+        figures["install_s"] = time.perf_counter() - started
+        del data, store
+        before = _rss_bytes()
+        started = time.perf_counter()
+        snapshot = HotlistStore(state, storage_key=storage_key, keys=keys, config=config).load()
+        assert snapshot is not None  # installed above
+        figures["load_s"] = time.perf_counter() - started
+        started = time.perf_counter()
+        hotlist = Hotlist(snapshot, config, lambda: secrets.token_hex(16))
+        figures["index_s"] = time.perf_counter() - started
+        figures["list_rss_bytes"] = _rss_bytes() - before
+    listed = _sample(entries, seed, reads)
+    for name, made in (
+        ("exact", [_read(plate) for plate in listed]),
+        ("look_alike", [_misread(plate, seed + i) for i, plate in enumerate(listed)]),
+        ("not_listed", _strangers(reads, seed + 1)),
+        ("not_listed_unsure", _strangers(reads, seed + 2, unsure=True)),
+    ):
+        figures |= _match_times(hotlist, made, name)
+    return figures
+
+
+def _match_times(hotlist: Hotlist, reads: Sequence[PlateRead], name: str) -> dict[str, float]:
+    times, cpu_times = [], []
+    met = dict.fromkeys(MatchKind, 0)
+    for read in reads:
+        started, cpu_started = time.perf_counter_ns(), time.thread_time_ns()
+        hits = hotlist.match(read, _NOW)
+        cpu_times.append(time.thread_time_ns() - cpu_started)
+        times.append(time.perf_counter_ns() - started)
+        for kind in {hit.kind for hit in hits}:
+            met[kind] += 1
+    times.sort()
+    cpu_times.sort()
+    figures = {
+        f"match_{name}_p50_us": times[len(times) // 2] / 1000,
+        f"match_{name}_p99_us": times[len(times) * 99 // 100] / 1000,
+        f"match_{name}_cpu_p50_us": cpu_times[len(times) // 2] / 1000,
+        f"match_{name}_cpu_p99_us": cpu_times[len(times) * 99 // 100] / 1000,
+    }
+    for kind, count in met.items():
+        figures[f"match_{name}_{kind.replace('-', '_')}_share"] = count / len(reads)
+    return figures
+
+
+def _plate(source: random.Random) -> str:
+    """One of two common forms: 7ABC123 and ABC1234."""
+    letters = "".join(source.choices(_LETTERS, k=3))
+    if source.random() < 0.5:
+        return f"{source.randrange(1, 10)}{letters}{source.randrange(1000):03d}"
+    return f"{letters}{source.randrange(10_000):04d}"
+
+
+def _entries(count: int, wildcards: int, seed: int) -> Iterator[Entry]:
+    plates, details = random.Random(seed), random.Random(seed + 1_000_003)
+    for number in range(count + wildcards):
+        pattern = _plate(plates)
+        if number >= count:
+            hidden = details.sample(range(len(pattern)), 2)
+            if number % 3:
+                pattern = "".join("?" if i in hidden else c for i, c in enumerate(pattern))
+            else:
+                pattern = f"{pattern[:4]}*" if number % 2 else f"*{pattern[-5:]}"
+        list_name, priority = details.choice(_LISTS)
+        yield Entry(
+            entry_id=f"{details.getrandbits(64):016x}",
+            pattern=pattern,
+            jurisdiction=Jurisdiction(f"US-{details.choice(_STATES)}"),
+            list_name=list_name,
+            reason=list_name,
+            priority=priority,
+            vehicle=f"{details.choice(_COLOURS)} {details.randrange(1990, 2026)} {details.choice(_MODELS)}",
+            case_number=f"{details.randrange(20, 26)}-{details.randrange(10**6):06d}",
+            source="made up",
+            effective=_ISSUED - timedelta(days=details.randrange(2000)),
+        )
+
+
+def _sample(entries: int, seed: int, count: int) -> list[str]:
+    """Return plates that `_entries` lists, evenly spread over the list."""
+    plates = random.Random(seed)
+    every = max(1, entries // count)
+    return [plate for number in range(entries) if (plate := _plate(plates)) and number % every == 0][:count]
+
+
+def _strangers(count: int, seed: int, unsure: bool = False) -> list[PlateRead]:
+    source = random.Random(seed * 1009 + 7)
+    made = (_plate(source) for _ in range(count))
+    return [_misread(plate, seed + i) if unsure else _read(plate) for i, plate in enumerate(made)]
+
+
+def _read(plate: str, positions: tuple[Position, ...] | None = None) -> PlateRead:
+    moment = Moment(_NOW, 0, "bench", TimeQuality.SYNCHRONISED)
+    return PlateRead(
+        read_id="bench",
+        camera="bench",
+        plate=Plate(plate),
+        positions=positions or tuple(((character, 0.99),) for character in plate),
+        confidence=0.99 if positions is None else 0.6,
+        jurisdiction=JurisdictionOpinion(Jurisdiction("US-CA"), 0.9),
+        first_seen=moment,
+        settled=moment,
+        box=Box(0, 0, 1, 1),
+        frames=5,
+        evidence=b"",
+    )
+
+
+def _misread(plate: str, seed: int) -> PlateRead:
+    """Return a read of *plate* in which one character, unsure, shows a look-alike of the true one."""
+    source = random.Random(seed)
+    places = [i for i, character in enumerate(plate) if character in LOOK_ALIKES]
+    if not places:
+        return _read(plate)
+    at = source.choice(places)
+    shown = source.choice(sorted(LOOK_ALIKES[plate[at]]))
+    text = plate[:at] + shown + plate[at + 1 :]
+    positions: list[Position] = [((character, 0.99),) for character in text]
+    positions[at] = ((shown, 0.6), (plate[at], 0.3))
+    return _read(text, tuple(positions))
+
+
+def _rss_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
