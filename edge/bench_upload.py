@@ -1,0 +1,147 @@
+"""How many reads a second go to a real department server in another process, receipts checked."""
+
+import secrets
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from camera.frame import Moment
+from edge.clock import SystemClock
+from edge.config import Config, load_config
+from edge.errors import EdgeError
+from edge.vault import unlock
+from recognizer.plate import Plate
+from recognizer.read import Box, PlateRead
+from sync.batch import Batch, Receipt
+from sync.config import SyncConfig
+from sync.https import HttpsTransport
+from sync.outbox import Outbox, open_outbox
+from sync.record import encode_record
+from sync.seal import EpochSealer
+from sync.session import Session
+from sync.tls import TlsFiles
+from sync.upload import Upload
+
+READS = 2000
+BATCH_READS = 200
+RECORD_BYTES = 9000
+"""A read with its picture, about as the sample drive gives them."""
+SERVER_PATIENCE_S = 60.0
+
+
+class BenchUnavailableError(EdgeError):
+    """The sample drive or the department server is not there: run it from a checkout."""
+
+    exit_code = 66
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """The outbox of this thread."""
+
+    outbox: Outbox
+    unit_id: str
+    clock: SystemClock
+
+    def next_batch(self) -> Batch | None:
+        return self.outbox.make_batch(
+            unit_id=self.unit_id, limit_reads=BATCH_READS, limit_bytes=4 << 20, now=self.clock.now().utc
+        )
+
+    def accept(self, receipt: Receipt, data: bytes) -> None:
+        self.outbox.accept(receipt, data)
+
+    def set_aside(self, batch_id: str, why: str) -> None:
+        raise BenchUnavailableError(f"upload: the server refused batch {batch_id}: {why}")
+
+
+def bench_upload() -> dict[str, float]:
+    """Return reads a second, and their size. Raises BenchUnavailableError where the server does not run."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="bench-") as scratch:
+        folder = Path(scratch)
+        with _department(folder) as config:
+            elapsed_s = _upload(config, folder)
+    return {"upload_reads_per_s": READS / elapsed_s, "upload_read_kb": RECORD_BYTES / 1e3}
+
+
+def _upload(config: Config, folder: Path) -> float:
+    clock, keys = SystemClock(folder), unlock(config.unit.keys_dir)
+    now = clock.now()
+    sealer = EpochSealer(config.unit.id, keys.department)
+    transport = HttpsTransport(config.sync, TlsFiles.in_folder(config.unit.keys_dir))
+    with open_outbox(folder / "outbox.db") as outbox:
+        reads = [_made_up(now) for _ in range(READS)]
+        sealed = [sealer.seal(read.read_id, encode_record(config.unit.id, read, ())) for read in reads]
+        outbox.append(sealed, sealer.epoch, now.utc)
+        upload = Upload(
+            Session(SyncConfig(), lambda: 0.5),
+            _Store(outbox, config.unit.id, clock),
+            transport,
+            unit_id=config.unit.id,
+            unit_key=keys.signing,
+            department=keys.receipts,
+            clock=lambda: clock.now().utc,
+        )
+        started = time.perf_counter()
+        while outbox.counts().queued:
+            if (error := upload.step().error) is not None:
+                raise BenchUnavailableError(f"upload: {error}")
+        elapsed_s = time.perf_counter() - started
+    transport.close()
+    return elapsed_s
+
+
+@contextmanager
+def _department(folder: Path) -> Iterator[Config]:
+    """Give the configuration of a unit enrolled at a fresh department whose server runs here meanwhile."""
+    home = folder / "department"
+    password = folder / "password"
+    password.write_text(secrets.token_urlsafe(16), encoding="ascii")
+    _server("init", str(home), "--admin", "bench", "--password-file", str(password))
+    command = [sys.executable, "-m", "server", "run", str(home), "--port", "0", "--admin-port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None  # as asked for
+            waiting, _, _ = select.select([process.stdout], [], [], SERVER_PATIENCE_S)
+            ready = process.stdout.readline() if waiting else ""
+            ports = dict(part.split("=") for part in ready.split() if "=" in part)
+            if "unit_port" not in ports:
+                raise BenchUnavailableError(
+                    "upload: the department server did not start; try alpr-server run"
+                )
+            unit, url = folder / "unit", f"https://localhost:{ports['unit_port']}"
+            _server("enroll", str(home), "bench", "--out", str(unit), "--server-url", url)
+            yield load_config(unit / "config.toml")
+        finally:
+            process.terminate()
+
+
+def _server(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "server", *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+    if done.returncode:
+        raise BenchUnavailableError(f"alpr-server {arguments[0]}: {done.stderr.strip()[-200:]}")
+
+
+def _made_up(moment: Moment) -> PlateRead:
+    plate = Plate("".join(secrets.choice("ABCDEFGHJKLMNPRSTUVWXYZ0123456789") for _ in range(7)))
+    return PlateRead(
+        read_id=secrets.token_hex(16),
+        camera="bench",
+        plate=plate,
+        positions=tuple(((character, 0.99),) for character in plate),
+        confidence=0.99,
+        jurisdiction=None,
+        first_seen=moment,
+        settled=moment,
+        box=Box(0, 0, 100, 50),
+        frames=5,
+        evidence=b"\xff\xd8" + secrets.token_bytes(RECORD_BYTES - 2),
+    )
