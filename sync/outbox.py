@@ -8,11 +8,13 @@ There is one writer: one `Outbox`, used by one thread. Everything it says has ha
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import apsw
 
@@ -103,7 +105,7 @@ class Outbox:
             if len(read.sealed) > MAX_BATCH_BYTES // 2:
                 raise ValueError(f"read {read.read_id} is too large to travel")
         hour = wire.seconds(now) // 3600
-        with outbox_file.translated(self._name), self._connection:
+        with self._transaction():
             self._connection.execute(
                 "INSERT INTO epochs (epoch_id, unit_id, sealed_key) VALUES (?, ?, ?)"
                 " ON CONFLICT (epoch_id) DO NOTHING",
@@ -130,7 +132,7 @@ class Outbox:
 
         Raises OutboxCorruptError if a batch no longer has the bytes it was made with.
         """
-        with outbox_file.translated(self._name), self._connection:
+        with self._transaction():
             number = self._connection.execute(
                 "SELECT number FROM batches WHERE state = 'open' ORDER BY number LIMIT 1"
             ).get
@@ -149,7 +151,7 @@ class Outbox:
         A receipt that comes twice changes nothing. Raises ReceiptInvalidError if it is not that of a batch
         of this outbox, byte for byte and read for read.
         """
-        with outbox_file.translated(self._name), self._connection:
+        with self._transaction():
             row = self._connection.execute(
                 "SELECT number, unit_id, digest, reads, state FROM batches WHERE batch_id = ?",
                 (receipt.batch_id,),
@@ -168,7 +170,7 @@ class Outbox:
 
     def set_aside(self, batch_id: str, why: str) -> None:
         """Never send this open batch again: the server refused it, because of *why*. Its reads are kept."""
-        with outbox_file.translated(self._name), self._connection:
+        with self._transaction():
             self._connection.execute(
                 "UPDATE batches SET state = 'refused', why = ? WHERE batch_id = ? AND state = 'open'",
                 (why, batch_id),
@@ -179,7 +181,7 @@ class Outbox:
 
         For when a person has removed the cause. The refused bytes themselves are never sent again.
         """
-        with outbox_file.translated(self._name), self._connection:
+        with self._transaction():
             self._connection.execute(
                 "UPDATE reads SET batch = NULL"
                 " WHERE batch IN (SELECT number FROM batches WHERE state = 'refused')"
@@ -197,7 +199,7 @@ class Outbox:
         # Only the hour of storing is known, and the read may have come at its end.
         last_hour = (wire.seconds(now - local_window)) // 3600 - 1 if local_window else 2**62
         with outbox_file.translated(self._name):
-            with self._connection:
+            with outbox_file.transaction(self._connection):
                 self._connection.execute(
                     "DELETE FROM reads WHERE sequence IN ("
                     " SELECT reads.sequence FROM batches JOIN reads ON reads.batch = batches.number"
@@ -221,17 +223,16 @@ class Outbox:
     def counts(self) -> Counts:
         """Return how many reads are held, and since when the oldest without a receipt waits."""
         with outbox_file.translated(self._name):
-            waiting, oldest_waiting = self._connection.execute(
+            row: Any = self._connection.execute(
                 "SELECT count(*), min(stored_hour) FROM reads WHERE batch IS NULL"
-            ).fetchall()[0]
-            batched = {
-                state: (count, oldest)
-                for state, count, oldest in self._connection.execute(
-                    "SELECT state, count(*), min(stored_hour) FROM batches"
-                    " JOIN reads ON reads.batch = batches.number"
-                    " WHERE state IN ('open', 'acknowledged', 'refused') GROUP BY state"
-                )
-            }
+            ).fetchone()
+            waiting, oldest_waiting = row
+            rows: Any = self._connection.execute(
+                "SELECT state, count(*), min(stored_hour) FROM batches"
+                " JOIN reads ON reads.batch = batches.number"
+                " WHERE state IN ('open', 'acknowledged', 'refused') GROUP BY state"
+            )
+            batched = {state: (count, oldest) for state, count, oldest in rows}
         travelling, oldest_travelling = batched.get("open", (0, None))
         refused, oldest_refused = batched.get("refused", (0, None))
         hours = [h for h in (oldest_waiting, oldest_travelling, oldest_refused) if h is not None]
@@ -245,10 +246,15 @@ class Outbox:
     def receipts(self) -> tuple[tuple[str, bytes], ...]:
         """Return batch id and receipt bytes of every acknowledged batch, in order: the proof of transfer."""
         with outbox_file.translated(self._name):
-            rows = self._connection.execute(
+            rows: list[Any] = self._connection.execute(
                 "SELECT batch_id, receipt FROM batches WHERE receipt IS NOT NULL ORDER BY number"
             ).fetchall()
         return tuple((batch_id, receipt) for batch_id, receipt in rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with outbox_file.translated(self._name), outbox_file.transaction(self._connection):
+            yield
 
     def _begin_batch(self, unit_id: str, limit_reads: int, limit_bytes: int, now: datetime) -> int | None:
         if limit_reads < 1:
@@ -280,16 +286,18 @@ class Outbox:
         return number
 
     def _batch(self, number: int) -> tuple[Batch, bytes]:
-        batch_id, unit_id, made_at, digest = self._connection.execute(
+        row: Any = self._connection.execute(
             "SELECT batch_id, unit_id, made_at, digest FROM batches WHERE number = ?", (number,)
-        ).fetchall()[0]
+        ).fetchone()
+        batch_id, unit_id, made_at, digest = row
         epochs: dict[str, SealedEpoch] = {}
         reads: list[SealedRead] = []
-        for read_id, epoch_id, sealed_key, sealed in self._connection.execute(
+        members: Any = self._connection.execute(
             "SELECT read_id, epoch_id, sealed_key, sealed FROM reads"
             " JOIN epochs ON epochs.number = reads.epoch WHERE batch = ? ORDER BY sequence",
             (number,),
-        ):
+        )
+        for read_id, epoch_id, sealed_key, sealed in members:
             epochs.setdefault(epoch_id, SealedEpoch(epoch_id, unit_id, sealed_key))
             reads.append(SealedRead(read_id, epoch_id, sealed))
         made = datetime.fromtimestamp(made_at, UTC)

@@ -82,17 +82,35 @@ def translated(what: str) -> Iterator[None]:
         raise OutboxCorruptError(f"{what}: damaged ({error}); set it aside and start a new one") from error
 
 
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """Make everything inside one change: all of it is on the disk afterwards, or nothing."""
+    # Not `with connection`: on a full disk SQLite rolls back by itself, and apsw's then fails to do it again
+    # and hides the first error behind its own.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
 def connect(path: Path) -> apsw.Connection:
     """Return a connection to the outbox file *path*, made if it is not there, readable by its owner alone.
 
-    Reads the whole file once (`quick_check`). Raises OutboxCorruptError if it is damaged, DiskFullError if
-    the disk does not let it be made or read.
+    It is checked (`quick_check` reads the whole file once) and not yet configured. Raises OutboxCorruptError
+    if it is damaged, DiskFullError if the disk does not let it be made or read.
     """
     _make(path)
     with translated(str(path)):
         connection = apsw.Connection(str(path))
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         try:
-            configure(connection)
+            # Before anything is written, and without merging its WAL on closing: a damaged file is set aside
+            # as it was found.
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             found = connection.execute("PRAGMA quick_check(1)").get
         except apsw.Error:
             connection.close(True)
@@ -100,15 +118,16 @@ def connect(path: Path) -> apsw.Connection:
     if found != "ok":
         connection.close(True)
         raise OutboxCorruptError(f"{path}: damaged ({found}); set it aside and start a new one")
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     return connection
 
 
 def configure(connection: apsw.Connection) -> None:
     """Set on *connection* what durability and order need; safe to do again."""
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    connection.transaction_mode = "IMMEDIATE"
+    if connection.pragma("page_count") == 0:
+        connection.pragma("auto_vacuum", "INCREMENTAL")  # takes on an empty file alone
     for pragma in (
-        "auto_vacuum = INCREMENTAL",  # only takes on a file without tables: first
         "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
@@ -129,10 +148,11 @@ def migrate(connection: apsw.Connection, what: str) -> None:
     version = connection.pragma("user_version")
     if version > len(MIGRATIONS):
         raise OutboxVersionError(
-            f"{what}: outbox is of version {version}, this program knows {len(MIGRATIONS)}; install the newer one"
+            f"{what}: outbox is of version {version}, this program knows {len(MIGRATIONS)};"
+            " install the newer program"
         )
     for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
-        with connection:
+        with transaction(connection):
             # Several statements in one execute run only as far as they are fetched.
             connection.execute(statements).fetchall()
             connection.execute(f"PRAGMA user_version = {number}").fetchall()

@@ -25,14 +25,14 @@ class TransferClock:
     """Where the unit stands at one moment."""
 
     oldest: datetime | None
-    """When the oldest read without a receipt was stored, aware UTC, rounded down to the hour; None: no such."""
+    """When the oldest read without a receipt was stored, aware UTC, to the hour; None: nothing waits."""
     days_left: float
     """Until it is overdue, in [0, 30]; 30 where nothing waits."""
     level: TransferLevel
 
 
 def transfer_clock(oldest: datetime | None, now: datetime) -> TransferClock:
-    """Return the clock at *now* for the *oldest* read without a receipt (both aware UTC; None: nothing waits).
+    """Return the clock at *now* for the *oldest* read without a receipt (aware UTC; None: nothing waits).
 
     A wall clock that was set back gives no more than the full 30 days.
     """

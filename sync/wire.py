@@ -1,7 +1,7 @@
 """Parsing of what comes from outside: one strict reading of CBOR, small checked fields.
 
-Everything signed has exactly one form (RFC 8949 §4.2, deterministic encoding), and every other form is refused:
-two programs can then never read two meanings into the same signed bytes.
+Everything signed has exactly one form (RFC 8949 §4.2, deterministic encoding) and every other is refused: two
+programs can then never read two meanings into the same signed bytes.
 """
 
 import re

@@ -1,0 +1,167 @@
+"""The way to the department's server: HTTPS with a certificate on both sides. It decides nothing.
+
+What leaves here is one of three: the answer's bytes, `UnreachableError` (try again; `NotTrustedError` among
+them says to tell a person too) or `RefusedError` (do not try again with the same bytes).
+"""
+
+import base64
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from sync.batch import MAX_RECEIPT_BYTES, SignedBatch
+from sync.config import SyncConfig
+from sync.errors import NotTrustedError, RefusedError, UnreachableError, WireFormatError
+from sync.notice import MAX_NOTICE_BYTES, HotlistNotice, parse_notice
+from sync.tls import TlsFiles, certificate_fault, client_context
+
+_TOLD_BYTES = 200
+"""How much of a refusal's text is repeated: enough for its one line."""
+
+
+class HttpsTransport:
+    """One connection to one server, kept open between exchanges. Not for several threads at a time."""
+
+    def __init__(self, config: SyncConfig, files: TlsFiles) -> None:
+        """Raises NotTrustedError if the unit's own files cannot be used."""
+        self._exchange_timeout_s = config.exchange_timeout_s
+        self._client = httpx.Client(
+            base_url=config.server_url,
+            verify=client_context(files),
+            timeout=httpx.Timeout(config.io_timeout_s, connect=config.connect_timeout_s),
+            limits=httpx.Limits(max_connections=1),
+            # The environment's proxies and a redirect would both lead away from the department.
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def send(self, batch: SignedBatch) -> bytes:
+        """Send *batch* and return the answer's bytes, which claim to be a receipt and are yet to be checked.
+
+        Raises UnreachableError if nobody answered or the server is busy, RefusedError if it said no.
+        """
+        headers = {
+            "Alpr-Batch": batch.batch_id,
+            "Alpr-Signature": base64.b64encode(batch.signature).decode(),
+            "Content-Type": "application/cbor",
+        }
+        with self._answer("POST", "/v1/batches", content=batch.payload, headers=headers) as response:
+            return self._body(response, MAX_RECEIPT_BYTES)
+
+    def fetch_hotlist_notice(self) -> HotlistNotice | None:
+        """Return what the server says of its newest snapshot, or None if it has published none.
+
+        Raises UnreachableError, RefusedError, or WireFormatError if the answer is not a notice.
+        """
+        try:
+            with self._answer("GET", "/v1/hotlist") as response:
+                return parse_notice(self._body(response, MAX_NOTICE_BYTES))
+        except RefusedError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def fetch_hotlist(self, notice: HotlistNotice, into: Path) -> None:
+        """Write the snapshot that *notice* names to the file *into*, on the disk when this returns.
+
+        Never more than `notice.size_bytes` are written, and nothing is left behind after an error. The
+        snapshot's own signature is still to be checked.
+
+        Raises UnreachableError, RefusedError, WireFormatError if the bytes are not those of the notice, and
+        OSError if *into* cannot be written.
+        """
+        digest, size = hashlib.sha256(), 0
+        try:
+            with into.open("wb") as file, self._answer("GET", f"/v1/hotlist/{notice.sequence}") as response:
+                for chunk in self._chunks(response):
+                    size += len(chunk)
+                    if size > notice.size_bytes:
+                        break
+                    digest.update(chunk)
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            if (size, digest.hexdigest()) != (notice.size_bytes, notice.sha256):
+                raise WireFormatError(
+                    f"hotlist {notice.sequence}: the file is not the announced one; the list in force stays"
+                )
+        except BaseException:
+            into.unlink(missing_ok=True)
+            raise
+
+    @contextmanager
+    def _answer(
+        self, method: str, path: str, *, content: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Iterator[httpx.Response]:
+        """Give the answer to one request if it is a 200; every other outcome is one of our errors."""
+        # Without this a compressed answer could be far larger than what was received.
+        asked = {"Accept-Encoding": "identity", **(headers or {})}
+        try:
+            with self._client.stream(method, path, content=content, headers=asked) as response:
+                if response.status_code != 200:
+                    raise self._refusal(response)
+                yield response
+        except httpx.HTTPError as error:
+            fault = certificate_fault(error)
+            if fault is not None:
+                raise NotTrustedError(f"{fault}; nothing was transferred, check the certificates") from error
+            raise UnreachableError(
+                f"server cannot be reached ({type(error).__name__}: {error}); will try again"
+            ) from error
+        except httpx.InvalidURL as error:
+            raise UnreachableError(f"server_url is not a usable address ({error}); correct it") from error
+
+    def _refusal(self, response: httpx.Response) -> UnreachableError | RefusedError:
+        status = response.status_code
+        if status == 429 or status >= 500:
+            return UnreachableError(
+                f"server is busy (status {status}); will try again",
+                retry_after_s=_seconds(response.headers.get("Retry-After")),
+            )
+        if 400 <= status < 500:
+            said = self._start(response)
+            return RefusedError(
+                f"server refused (status {status}): {said or 'it gave no reason'}", status=status
+            )
+        # A redirect, or a success we do not know: a captive portal of the garage's Wi-Fi answers like this.
+        return UnreachableError(f"answer is not the department's (status {status}); will try again")
+
+    def _start(self, response: httpx.Response) -> str:
+        said = b""
+        for chunk in self._chunks(response):
+            said += chunk
+            if len(said) >= _TOLD_BYTES:
+                break
+        text = said[:_TOLD_BYTES].decode("utf-8", "replace")
+        return "".join(c if c.isprintable() else " " for c in text).strip()
+
+    def _body(self, response: httpx.Response, limit: int) -> bytes:
+        body = b""
+        for chunk in self._chunks(response):
+            body += chunk
+            if len(body) > limit:
+                raise UnreachableError(f"answer is longer than {limit} bytes; not the department's")
+        return body
+
+    def _chunks(self, response: httpx.Response) -> Iterator[bytes]:
+        # Raw: whatever encoding the answer claims is not undone. The deadline is for a server that sends a
+        # byte now and then, which no timeout between two bytes ends.
+        deadline_ns = time.monotonic_ns() + int(self._exchange_timeout_s * 1e9)
+        for chunk in response.iter_raw():
+            if time.monotonic_ns() > deadline_ns:
+                raise UnreachableError("answer takes too long; will try again")
+            yield chunk
+
+
+def _seconds(value: str | None) -> float | None:
+    # The other form of Retry-After is a date; a unit's clock is not good enough to use one.
+    return float(value) if value is not None and value.isdecimal() and len(value) <= 9 else None
