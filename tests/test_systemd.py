@@ -31,7 +31,7 @@ def installed(tmp_path: Path) -> Path:
         "sysusers": "usr/lib/sysusers.d",
         "tmpfiles": "usr/lib/tmpfiles.d",
     }
-    for folder in (*places.values(), "etc/alpr-edge/keys", "var/lib/alpr-server", "opt/alpr-edge/venv/bin"):
+    for folder in (*places.values(), "etc/alpr-edge/keys", "opt/alpr-edge/venv/bin"):
         (tmp_path / folder).mkdir(parents=True)
     for path in SYSTEMD.iterdir():
         name, *kind = path.name.split(".")
@@ -183,4 +183,3 @@ def test_users_folders_and_groups_are_made(installed: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (keys / "storage.key").stat().st_mode & 0o777 == 0o600
     assert keys.stat().st_mode & 0o777 == 0o700
-    assert (installed / "var/lib/alpr-server").stat().st_mode & 0o777 == 0o700
