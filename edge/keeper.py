@@ -119,13 +119,18 @@ class Keeper:
                 message = self.queue.get(timeout=self._patience_s())
             except Empty:
                 message = None
-            if message is not None and self._handled(message):
+            if message is not None and self.handle(message):
                 return
-            if self._patience_s() <= 0:
-                self._commit()
-            self._purge_in_turn()
+            self.due()
 
-    def _handled(self, message: Message) -> bool:
+    def due(self) -> None:
+        """Do what its time has come for: commit what waited long enough, purge."""
+        if self._waiting and self._patience_s() <= 0:
+            self._commit()
+        if self._clock.now().monotonic_ns - self._purged_at_ns >= PURGE_EVERY_S * 1e9:
+            self._purge()
+
+    def handle(self, message: Message) -> bool:
         """Act on *message*; return whether it was the last."""
         match message:
             case ReadWithHits():
@@ -216,10 +221,6 @@ class Keeper:
             self._alarm("Recording again")
         self._count(stored=stored, recording=True, last_error="")
         self.counts = self._outbox.counts()
-
-    def _purge_in_turn(self) -> None:
-        if self._clock.now().monotonic_ns - self._purged_at_ns >= PURGE_EVERY_S * 1e9:
-            self._purge()
 
     def _purge(self) -> None:
         now = self._clock.now()

@@ -1,0 +1,190 @@
+"""The store's one writer: when reads are committed, what happens on a full disk, what a receipt sets free."""
+
+import shutil
+import threading
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Queue
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.courier import Courier, KeeperStore
+from edge.keeper import COMMIT_WITHIN_S, MAX_WAITING, Flush, Keeper, Stop
+from edge.pipeline import ReadWithHits
+from sync.config import RetentionConfig, SyncConfig
+from sync.outbox import open_outbox
+from sync.session import Session
+from sync.upload import Upload
+from tests.clocks import FakeClock
+from tests.fakes import UNIT, FakeDepartment, Fate, a_hit, a_read
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@dataclass
+class Bench:
+    """A keeper whose loop the test turns by hand."""
+
+    keeper: Keeper
+    department: FakeDepartment
+    unit_key: Ed25519PrivateKey
+    clock: FakeClock
+    alarms: list[str] = field(default_factory=list)
+
+    def turn(self) -> None:
+        """Let the keeper handle everything that waits in its queue, and what is due."""
+        done: Queue[None] = Queue()
+        while not self.keeper.queue.empty():
+            message = self.keeper.queue.get_nowait()
+            assert not self.keeper.handle(message)
+        self.keeper.due()
+        assert done.empty()
+
+    def keep(self, item: ReadWithHits) -> None:
+        self.keeper.queue.put(item)
+        self.turn()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    unit_key = Ed25519PrivateKey.generate()
+    department, clock = FakeDepartment(unit_key), FakeClock()
+    alarms: list[str] = []
+    with open_outbox(tmp_path / "outbox.db") as outbox:
+        keeper = Keeper(
+            unit_id=UNIT,
+            department=department.seal_key.public_key(),
+            outbox=outbox,
+            state_dir=tmp_path,
+            retention=RetentionConfig(local_window_h=0),
+            sync=SyncConfig(),
+            clock=clock,
+            alarm=alarms.append,
+        )
+        yield Bench(keeper, department, unit_key, clock, alarms)
+
+
+def without_hit() -> ReadWithHits:
+    return ReadWithHits(a_read(), ())
+
+
+def with_hit() -> ReadWithHits:
+    read = a_read()
+    return ReadWithHits(read, (a_hit(read),))
+
+
+def free_disk(monkeypatch: pytest.MonkeyPatch, free: Callable[[], int]) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 0, free()))
+
+
+def test_hit_is_committed_at_once_with_what_waited(bench: Bench) -> None:
+    bench.keep(without_hit())
+    assert bench.keeper.health.stored == 0
+    bench.keep(with_hit())
+    assert bench.keeper.health.stored == 2
+
+
+def test_other_read_is_committed_within_a_second(bench: Bench) -> None:
+    bench.keep(without_hit())
+    bench.clock.advance(COMMIT_WITHIN_S)
+    bench.turn()
+    assert bench.keeper.health.stored == 1
+
+
+def test_flush_commits_what_waits(bench: Bench) -> None:
+    done: Queue[None] = Queue()
+    bench.keep(without_hit())
+    bench.keeper.queue.put(Flush(done))
+    bench.turn()
+    assert (bench.keeper.health.stored, done.qsize()) == (1, 1)
+
+
+def test_nearly_full_disk_leaves_pictures_out_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    free_disk(monkeypatch, lambda: RetentionConfig().image_reserve_bytes - 1)
+    bench.keep(with_hit())
+    upload(bench)
+    (record,) = bench.department.records.values()
+    assert record.read.evidence == b""
+    assert bench.keeper.health.without_image == 1
+
+
+def test_full_disk_stops_recording_with_one_alarm_and_keeps_what_is_held(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.keep(with_hit())
+    free = 0
+    free_disk(monkeypatch, lambda: free)
+    for _ in range(3):
+        bench.keep(with_hit())
+    assert not bench.keeper.health.recording
+    assert bench.alarms == ["Recording stopped, disk full"]
+    assert bench.keeper.counts.queued == 1
+    free = 10**11
+    bench.clock.advance(COMMIT_WITHIN_S)
+    bench.turn()
+    assert bench.keeper.health.recording
+    assert bench.keeper.health.stored == 4
+    assert bench.alarms == ["Recording stopped, disk full", "Recording again"]
+
+
+def test_reads_beyond_the_memory_reserve_are_counted_as_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free_disk(monkeypatch, lambda: 0)
+    for _ in range(MAX_WAITING + 3):
+        bench.keep(without_hit())
+    assert bench.keeper.health.lost == 3
+
+
+def upload(bench: Bench) -> Courier:
+    """Run keeper and courier as the daemon does, until nothing waits."""
+    session = Session(SyncConfig(backoff_first_s=0.01, backoff_max_s=0.01), lambda: 0.5)
+    one = Upload(
+        session,
+        KeeperStore(bench.keeper.queue),
+        bench.department,
+        unit_id=UNIT,
+        unit_key=bench.unit_key,
+        department=bench.department.receipt_key.public_key(),
+        clock=lambda: bench.clock.now().utc,
+    )
+    courier = Courier(one, session, bench.clock)
+    thread = threading.Thread(target=bench.keeper.run, args=(lambda: None,))
+    thread.start()
+    for _ in range(20):
+        courier.work()
+        bench.clock.advance(1)
+    bench.keeper.queue.put(Stop())
+    thread.join(10)
+    assert not thread.is_alive()
+    return courier
+
+
+def test_read_is_purged_only_after_its_receipt(bench: Bench) -> None:
+    bench.keep(with_hit())
+    bench.clock.advance(40 * 24 * 3600)
+    bench.turn()
+    assert bench.keeper.counts.queued == 1
+    courier = upload(bench)
+    assert (courier.health.uploaded, bench.keeper.counts.queued, bench.keeper.purged) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("fate", [f for f in Fate if f not in (Fate.REFUSED, Fate.ACKNOWLEDGED)])
+def test_failed_exchange_keeps_the_reads_and_sends_them_again(bench: Bench, fate: Fate) -> None:
+    bench.keep(with_hit())
+    bench.department.fates.extend([fate, fate])
+    courier = upload(bench)
+    assert len(bench.department.records) == 1
+    assert (courier.health.uploaded, bench.keeper.purged) == (1, 1)
+
+
+def test_refused_batch_is_set_aside_and_its_reads_stay(bench: Bench) -> None:
+    bench.keep(with_hit())
+    bench.department.fates.append(Fate.REFUSED)
+    courier = upload(bench)
+    assert bench.keeper.counts.refused == 1
+    assert bench.keeper.purged == 0
+    assert "says no" in courier.health.last_error
