@@ -75,10 +75,11 @@ class _Plate(DetectionResult):
 
 
 @dataclass(frozen=True)
-class _Reading(OcrResult):  # type: ignore[misc]  # fast-alpr ships no types
-    """An OcrResult with all that the reader said."""
+class Reading(OcrResult):  # type: ignore[misc]  # fast-alpr ships no types
+    """All that the reader said of one crop, beside what fast-alpr carries of it."""
 
     positions: tuple[Position, ...] = ()
+    """One per character of `text`."""
     opinion: JurisdictionOpinion | None = None
 
 
@@ -128,8 +129,15 @@ class Recognizer:
         )
         return found
 
+    def read(self, crop: Pixels) -> Reading:
+        """Read a picture already cut as `image.crop_box` cuts, to measure the reader alone.
 
-def _candidate(pixels: Pixels, plate: _Plate, reading: _Reading) -> PlateCandidate:
+        Raises InferenceFailedError if the reader does not run.
+        """
+        return self._reader.predict(crop)
+
+
+def _candidate(pixels: Pixels, plate: _Plate, reading: Reading) -> PlateCandidate:
     return PlateCandidate(
         text=Plate(reading.text),
         positions=reading.positions,
@@ -213,7 +221,7 @@ class _Reader(BaseOCR):  # type: ignore[misc]  # fast-alpr ships no types
         if self._codes:
             self._outputs.append(str(self._model.region_output_name))
 
-    def predict(self, cropped_plate: Pixels) -> _Reading:
+    def predict(self, cropped_plate: Pixels) -> Reading:
         config = self._model.config
         code = cv2.COLOR_BGR2RGB if config.image_color_mode == "rgb" else cv2.COLOR_BGR2GRAY
         resized = resize_image(
@@ -234,7 +242,7 @@ class _Reader(BaseOCR):  # type: ignore[misc]  # fast-alpr ships no types
         positions = (_position(slot, self._characters) for slot in _distributions(slots))
         read = tuple(position for position in positions if position)
         opinion = self._opinion(outputs[1]) if self._codes else None
-        return _Reading(
+        return Reading(
             text="".join(position[0][0] for position in read),
             confidence=[position[0][1] for position in read],
             region=opinion.code if opinion else None,

@@ -1,0 +1,89 @@
+"""Makes trained files the built-in pack: writes `models/manifest.toml` with their digests, sizes and shapes.
+
+    python -m training.adopt --detector models/builtin/plate-detector-512.onnx --threshold 0.35 \\
+        --detector-run training/runs/detector-first --reader models/builtin/plate-reader.onnx \\
+        --reader-config models/builtin/plate-reader.yaml --reader-run training/runs/reader-first
+
+The accuracy table starts empty, for the figures of other files are not these files' figures: run
+`python -m training.evaluate --write` next.
+"""
+
+import argparse
+import hashlib
+from pathlib import Path
+
+import onnxruntime
+
+from recognizer.manifest import BUILTIN, load_pack
+from recognizer.pack import MANIFEST, Model, ModelFile, Pack, Tensor, encode_pack
+
+LICENCE = "Apache-2.0"
+_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
+DETECTOR_IN = ("RGB in 0..1, letterboxed on grey 114",)
+DETECTOR_OUT = (
+    "batch, left, top, right, bottom, class, score, one row a plate, after suppression of overlaps",
+)
+READER_IN = ("RGB, the crop of a plate with its margin, stretched",)
+READER_OUT = (
+    "probability of each character of the plate configuration in each slot",
+    "probability of each issuer",
+)
+
+
+def model_file(path: Path, folder: Path) -> ModelFile:
+    """Return what the file at *path* is, as a file of the pack in *folder*."""
+    content = path.read_bytes()
+    name = path.resolve().relative_to(folder.resolve())
+    return ModelFile(name.as_posix(), hashlib.sha256(content).hexdigest(), len(content))
+
+
+def tensors(
+    path: Path, inputs: tuple[str, ...], outputs: tuple[str, ...]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return the input and the outputs of the model at *path*, with those meanings."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = [
+        [Tensor(_DTYPES[t.type], tuple(n if isinstance(n, int) else -1 for n in t.shape), meaning)
+         for t, meaning in zip(side, meanings, strict=True)]
+        for side, meanings in ((session.get_inputs(), inputs), (session.get_outputs(), outputs))
+    ]  # fmt: skip
+    return found[0][0], tuple(found[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    for name in ("detector", "detector-run", "reader", "reader-config", "reader-run"):
+        parser.add_argument(f"--{name}", required=True, type=Path)
+    parser.add_argument("--threshold", required=True, type=float, help="least detection confidence")
+    arguments = parser.parse_args()
+    folder = Path(__file__).resolve().parents[1] / "models"
+    seen, found = tensors(arguments.detector, DETECTOR_IN, DETECTOR_OUT)
+    crop, read = tensors(arguments.reader, READER_IN, READER_OUT)
+    pack = Pack(
+        name=BUILTIN,
+        folder=folder,
+        detector=Model(
+            weights=model_file(arguments.detector, folder),
+            licence=LICENCE,
+            source=arguments.detector_run.as_posix(),
+            input=seen,
+            outputs=found,
+            threshold=arguments.threshold,
+        ),
+        reader=Model(
+            weights=model_file(arguments.reader, folder),
+            licence=LICENCE,
+            source=arguments.reader_run.as_posix(),
+            input=crop,
+            outputs=read,
+            config=model_file(arguments.reader_config, folder),
+        ),
+    )
+    (folder / MANIFEST).write_text(encode_pack(pack), encoding="utf-8")
+    print(
+        f"{folder / MANIFEST}: files of {load_pack(BUILTIN).name} verified; next: training.evaluate --write"
+    )
+
+
+if __name__ == "__main__":
+    main()
