@@ -141,16 +141,14 @@ def labelled_photos(data: Path) -> Iterator[Photo]:
             yield Photo(path, None, row["plate_text"], row["plate_region"])
 
 
-def unlabelled_photos(data: Path) -> Iterator[Photo]:
-    """Plates of the detection training frames that have no label, and state crops."""
+def street_photos(data: Path) -> Iterator[Photo]:
+    """Plates of the detection training frames that have no label."""
     for dataset in FRAMES:
         folder = data / "detection" / dataset
         known: set[str] = set()
         if (data / "ocr" / dataset).is_dir():
-            known = {
-                _frame_stem(dataset, Path(row["image_path"]).stem)
-                for row in rows(data / "ocr" / dataset / "labels.csv")
-            }
+            labelled = rows(data / "ocr" / dataset / "labels.csv")
+            known = {_frame_stem(dataset, Path(row["image_path"]).stem) for row in labelled}
         for line in (folder / "train.txt").read_text().split():
             stem = Path(line).stem
             if stem in known:
@@ -158,12 +156,14 @@ def unlabelled_photos(data: Path) -> Iterator[Photo]:
             for label in (folder / "labels" / f"{stem}.txt").read_text().splitlines():
                 x, y, w, h = (float(value) for value in label.split()[1:5])
                 yield Photo(folder / line, (x - w / 2, y - h / 2, x + w / 2, y + h / 2), None, "")
+
+
+def state_photos(data: Path) -> Iterator[Photo]:
+    """Flat, frontal plates of the states; the test_* pictures are validation set us_states_kaggle_test."""
     states = data / "states/gpiosenka"
     for line in (states / "train.txt").read_text().split():
-        state = line.split("/")[0]
-        # test_* pictures are the validation set us_states_kaggle_test.
         if "/test_" not in line:
-            code = STATE_CODES.get(state)
+            code = STATE_CODES.get(line.split("/")[0])
             yield Photo(states / line, None, None, f"US-{code}" if code else "")
 
 
@@ -231,7 +231,7 @@ def views_of(reads: list[Read], views: int, seed: int) -> Samples:
 
 
 def main() -> None:
-    """Write the chunks `labelled` and `taught` into --out."""
+    """Write the chunks `labelled`, `street` and `states` into --out."""
     parser = argparse.ArgumentParser(description="make training views of real plates")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--views", type=int, default=12)
@@ -244,10 +244,9 @@ def main() -> None:
         providers=["CPUExecutionProvider"],
     )
     banned = validation_texts(shared / "data")
-    for name, photos in (
-        ("labelled", labelled_photos(shared / "data")),
-        ("taught", unlabelled_photos(shared / "data")),
-    ):
+    data = shared / "data"
+    kinds = {"labelled": labelled_photos(data), "street": street_photos(data), "states": state_photos(data)}
+    for name, photos in kinds.items():
         reads = list(teach(photos, teacher, banned))
         save_chunk(views_of(reads, arguments.views, 11), arguments.out / name)
 
