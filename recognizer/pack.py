@@ -65,7 +65,7 @@ class Measurement:
     set: str
     samples: int
     figures: dict[str, float]
-    """Shares in [0, 1], but for names that end in a unit."""
+    """Shares in [0, 1], and counts."""
 
 
 @dataclass(frozen=True, slots=True)

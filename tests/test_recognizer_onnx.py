@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import onnxruntime
 import pytest
+from open_image_models.detection.core.yolo_v9.preprocess import preprocess
 
 from recognizer import Box, InferenceFailedError, ModelInvalidError
 from recognizer.config import RecognizerConfig
@@ -162,6 +163,23 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     weights = replace(pack.detector.weights, sha256=digest, bytes=11)
     with pytest.raises(ModelInvalidError, match="is no detector"):
         Recognizer(replace(pack, detector=replace(pack.detector, weights=weights)), CONFIG)
+
+
+def test_the_detector_is_fed_what_its_library_would_feed_it(recognizer: Recognizer) -> None:
+    fed: list[np.ndarray] = []
+    working = opened(recognizer.pack.folder)
+    session = working._detector._model.model
+
+    class Listening:
+        def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            fed.extend(inputs.values())
+            return list(session.run(outputs, inputs))
+
+    working._detector._model.model = Listening()
+    pixels = np.random.default_rng(1).integers(0, 256, (90, 200, 3), np.uint8)
+    working.candidates(frame(pixels))
+    expected, _, _ = preprocess(pixels, (128, 128))
+    np.testing.assert_allclose(fed[0], expected, atol=1e-6)
 
 
 def test_a_configured_threshold_goes_before_the_packs_own(recognizer: Recognizer) -> None:

@@ -32,7 +32,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,6 +65,8 @@ CROPS = {
     "val.csv", "openimages_useu": "val.csv", "kaggle_cars433": "val.csv", "openlpr_faisal": "val.csv",
 }  # fmt: skip
 SURE = 0.9
+COUNTED = ("false_per_image", "plates_per_image", "reads", "candidates", "right")
+"""Figures that are no shares."""
 _START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -210,6 +212,31 @@ def _all(recognizer: Recognizer) -> Iterator[Measurement]:
         yield detector(recognizer, name)
     for path, shown, plate in recordings():
         yield video(recognizer, path, shown, plate)
+
+
+def write_figures(readme: Path, rows: Sequence[Measurement]) -> None:
+    """Put *rows* as tables between the marks in *readme*. Raises ValueError if it has no marks."""
+    before, begin, rest = readme.read_text(encoding="utf-8").partition("<!-- figures: begin -->")
+    _, end, after = rest.partition("<!-- figures: end -->")
+    if not begin or not end:
+        raise ValueError(f"{readme} has no marks for the figures")
+    tables = []
+    for stage in dict.fromkeys(row.stage for row in rows):
+        mine = [row for row in rows if row.stage == stage]
+        names = list(dict.fromkeys(name for row in mine for name in row.figures))
+        lines = [f"| {stage} | samples | " + " | ".join(name.replace("_", " ") for name in names) + " |"]
+        lines.append("|---|--:|" + "--:|" * len(names))
+        for row in mine:
+            cells = [_cell(name, row.figures.get(name)) for name in names]
+            lines.append(f"| {row.set} | {row.samples} | " + " | ".join(cells) + " |")
+        tables.append("\n".join(lines))
+    readme.write_text(before + begin + "\n" + "\n\n".join(tables) + "\n" + end + after, encoding="utf-8")
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:g}" if name in COUNTED else f"{100 * value:.1f}"
 
 
 def _boxes(path: Path) -> dict[str, list[float]]:
