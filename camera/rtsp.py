@@ -1,5 +1,6 @@
 """A network camera, over RTSP with its pictures in the same TCP connection."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from camera.config import CameraConfig
 from camera.errors import CameraLostError
 from camera.source import Picture
 
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+
 
 class RtspSource:
     """An open RTSP stream as a `Source`. Blocks in FFmpeg: for `camera.child` only."""
@@ -19,14 +22,12 @@ class RtspSource:
     def __init__(self, config: CameraConfig) -> None:
         """Raises CameraLostError if the stream cannot be opened."""
         self._name = shown(config.source)
-        # UDP loses packets in a moving car's network and then gives grey pictures without an error.
-        # FFmpeg's own buffering is switched off: the newest picture is wanted, not the smoothest.
-        os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"
         limits = [
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(config.open_timeout_s * 1000)),
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(config.stall_timeout_s * 1000)),
         ]
-        self._capture = cv2.VideoCapture(config.source, cv2.CAP_FFMPEG, limits)
+        with _options():
+            self._capture = cv2.VideoCapture(config.source, cv2.CAP_FFMPEG, limits)
         if not self._capture.isOpened():
             raise CameraLostError(
                 f"{self._name} cannot be opened; check the address, the password and the network"
@@ -46,6 +47,25 @@ class RtspSource:
 
     def close(self) -> None:
         self._capture.release()
+
+
+@contextlib.contextmanager
+def _options() -> Iterator[None]:
+    """FFmpeg's options for a live stream, which OpenCV reads from the environment when it opens one.
+
+    UDP loses packets in a moving car's network and then gives grey pictures without an error; FFmpeg's own
+    buffering is switched off, as the newest picture is wanted and not the smoothest. Taken away again: the
+    same options cost a recording, opened later in this process, some of its frames.
+    """
+    before = os.environ.get(_OPTIONS)
+    os.environ[_OPTIONS] = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_OPTIONS]
+        else:
+            os.environ[_OPTIONS] = before
 
 
 def shown(url: str) -> str:

@@ -1,5 +1,6 @@
 """One live camera's process: started, watched, killed when it hangs, started again."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -129,11 +130,11 @@ class Capture:
         return Picture(taken.sequence, taken.taken_at_ns, pixels, taken.media_time_s)
 
     def close(self) -> None:
-        """Kill the process and wait for it, a second at most."""
+        """Kill the process and wait for it, five seconds at most."""
         if self._process:
             self._process.kill()
             try:
-                self._process.wait(1)
+                self._process.wait(5)
             except subprocess.TimeoutExpired:
                 self.last_error = "the camera's driver does not let go of it; restart the unit"
         self._let_go()
@@ -145,44 +146,37 @@ class Capture:
 
     def _start(self, now_ns: int) -> None:
         self._let_go()
-        self._ring = RingReader()
-        ring_fd, wake_fd = self._ring.writer_fds
-        told = [f"--ring={ring_fd}", f"--wake={wake_fd}", f"--parent={os.getpid()}"]
-        if self._config.kind is SourceKind.PICAMERA2:
-            program = [SYSTEM_PYTHON, "-P", str(_FOLDER / "picamera.py")]
-            environment = {**os.environ, "LIBCAMERA_LOG_LEVELS": "*:ERROR"}
-        else:
-            program = [sys.executable, "-m", "camera.child"]
-            # The libraries would write addresses into the log, passwords included.
-            quiet = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
-            path = os.pathsep.join(filter(None, [str(_FOLDER.parent), os.environ.get("PYTHONPATH")]))
-            environment = {**os.environ, **quiet, "PYTHONPATH": path}
         self._started_ns, self._news_ns, self._stderr = now_ns, None, b""
         self.openings += 1
         try:
-            self._process = subprocess.Popen(
-                program + told,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=(ring_fd, wake_fd),
-                env=environment,
-                # A Ctrl-C in the terminal is for the unit, which ends its children itself.
-                start_new_session=True,
-            )
+            self._spawn()
         except OSError as error:
+            self.close()
             self._lose(f"its process cannot be started: {error.strerror}", now_ns)
-            return
+
+    def _spawn(self) -> None:
+        self._ring = RingReader()
+        ring_fd, wake_fd = self._ring.writer_fds
+        program, environment = _program(self._config)
+        self._process = subprocess.Popen(
+            [*program, f"--ring={ring_fd}", f"--wake={wake_fd}", f"--parent={os.getpid()}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=(ring_fd, wake_fd),
+            env=environment,
+            # A Ctrl-C in the terminal is for the unit, which ends its children itself.
+            start_new_session=True,
+        )
         self._ring.handed_over()
         self._pidfd = os.pidfd_open(self._process.pid)  # can be read when the process ends
         assert self._process.stdin and self._process.stderr
+        os.set_blocking(self._process.stderr.fileno(), False)
         # Shorter than a pipe holds, so this cannot wait; a child that died at once is noticed by `poll`.
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(dataclasses.asdict(self._config)).encode())
             self._process.stdin.close()
-        except BrokenPipeError:
-            self._process.stdin = None
-        os.set_blocking(self._process.stderr.fileno(), False)
+        self._process.stdin = None
 
     def _read_stderr(self) -> None:
         if not self._process or not self._process.stderr or self._process.stderr.closed:
@@ -235,6 +229,17 @@ class Capture:
         if self._ring:
             self._ring.close()
             self._ring = None
+
+
+def _program(config: CameraConfig) -> tuple[list[str], dict[str, str]]:
+    """Which program opens this camera, and its environment."""
+    if config.kind is SourceKind.PICAMERA2:
+        quiet = {"LIBCAMERA_LOG_LEVELS": "*:ERROR"}
+        return [SYSTEM_PYTHON, "-P", str(_FOLDER / "picamera.py")], {**os.environ, **quiet}
+    # The libraries would write addresses into the log, passwords included.
+    quiet = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
+    path = os.pathsep.join(filter(None, [str(_FOLDER.parent), os.environ.get("PYTHONPATH")]))
+    return [sys.executable, "-m", "camera.child"], {**os.environ, **quiet, "PYTHONPATH": path}
 
 
 def _end(status: int) -> str:

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from camera import CameraLostError
@@ -23,6 +25,7 @@ def test_stream_that_nobody_serves_is_a_lost_camera_shown_without_its_password()
         open_source(CameraConfig("front", "rtsp://user:hush@127.0.0.1:9/secret"))
     assert "rtsp://127.0.0.1:9 cannot be opened" in str(caught.value)
     assert "hush" not in str(caught.value) and "secret" not in str(caught.value)
+    assert "OPENCV_FFMPEG_CAPTURE_OPTIONS" not in os.environ, "recordings opened later lose frames by it"
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,35 @@ def test_slot_that_is_being_written_is_not_read(ring: tuple[RingReader, RingWrit
     assert reader.take() is None
 
 
+class Overtaken:
+    """The reader's memory, with a writer that comes round just after the pixels were copied."""
+
+    def __init__(self, reader: RingReader, writer: RingWriter) -> None:
+        self._memory, self._writer = reader._memory, writer
+
+    def __getitem__(self, part: slice) -> bytes:
+        found = self._memory[part]
+        if len(found) > 1000:
+            for number in range(2, SLOTS + 2):
+                put(self._writer, number)
+        return found
+
+
+def test_picture_that_was_written_over_while_it_was_copied_is_thrown_away(
+    ring: tuple[RingReader, RingWriter],
+) -> None:
+    reader, writer = ring
+    put(writer, 1)
+    reader.drain()
+    memory = reader._memory
+    reader._memory = Overtaken(reader, writer)  # type: ignore[assignment]  # only what `take` asks of it
+    assert reader.take() is None
+    reader._memory = memory
+    assert reader.drain()
+    taken = reader.take()
+    assert taken is not None and taken.sequence == SLOTS + 1
+
+
 def test_header_that_promises_more_than_a_slot_is_not_followed(ring: tuple[RingReader, RingWriter]) -> None:
     reader, writer = ring
     put(writer, 1)

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -165,8 +166,8 @@ def test_fast_recordings_take_turns(drive: Callable[..., Drive], tmp_path: Path)
 def test_fast_recording_does_not_starve_a_live_camera(drive: Callable[..., Drive], tmp_path: Path) -> None:
     folder = image_folder(tmp_path / "drive", 20)
     run = drive(CameraConfig("fast", str(folder), pace="fast", loop=True), live("live", folder))
-    run.until(lambda: len(run.of("live")) >= 10)
-    assert run.status("live").dropped <= 2
+    run.take(10, "live")
+    assert run.status("fast").dropped == 0
 
 
 def test_two_live_cameras_share_a_slow_reader_evenly(drive: Callable[..., Drive], tmp_path: Path) -> None:
@@ -179,7 +180,7 @@ def test_two_live_cameras_share_a_slow_reader_evenly(drive: Callable[..., Drive]
         if frame := run.bank.next_frame(1.0):
             run.frames.append(frame)
     counts = Counter(frame.camera for frame in run.frames)
-    assert abs(counts["a"] - counts["b"]) <= 2, counts
+    assert min(counts["a"], counts["b"]) >= 6, counts
 
 
 def test_hanging_camera_is_killed_and_reopened_while_the_other_goes_on(
@@ -252,6 +253,31 @@ def test_absent_cameras_are_told_of_in_one_line_without_passwords(drive: Callabl
     assert "hush" not in net.last_error and "\n" not in net.last_error
     assert not run.bank.finished
     assert run.frames == []
+
+
+def test_camera_whose_program_is_missing_is_lost_not_the_unit(
+    drive: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.capture.SYSTEM_PYTHON", "/nowhere/python3")
+    run = drive(CameraConfig("pi", "picamera2"))
+    run.until(lambda: run.status("pi").state is CameraState.LOST)
+    assert run.status("pi").last_error == "its process cannot be started: No such file or directory"
+
+
+def test_process_that_cannot_be_watched_is_not_left_behind(
+    drive: Callable[..., Drive], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+
+    def refuse(pid: int) -> int:
+        begun.append(pid)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    run = drive(live("front", image_folder(tmp_path / "drive", 2)))
+    run.until(lambda: run.status("front").state is CameraState.LOST)
+    assert not alive(begun[0])
+    assert run.status("front").last_error == "its process cannot be started: Too many open files"
 
 
 def test_wait_before_reopening_doubles_up_to_the_longest() -> None:
