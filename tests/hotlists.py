@@ -3,7 +3,7 @@
 import io
 import random
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -76,7 +76,7 @@ def a_hotlist(*entries: Entry, config: HotlistConfig = CONFIG) -> Hotlist:
 def a_read(
     plate: str,
     *,
-    at: dict[int, Sequence[tuple[str, float]]] | None = None,
+    at: Mapping[int, Sequence[tuple[str, float]]] | None = None,
     state: tuple[str, float] | None = ("US-CA", 0.95),
     confidence: float = 0.95,
     frames: int = 5,

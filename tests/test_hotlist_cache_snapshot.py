@@ -3,7 +3,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hotlist_cache.config import HotlistConfig
@@ -55,7 +55,8 @@ def header_of(entries: int, sequence: int = 5) -> SnapshotHeader:
     return replace(read_header(a_list(ENTRIES)), entries=entries, patterns=0, sequence=sequence)
 
 
-@given(st.lists(ANY_ENTRY, max_size=60))
+@settings(max_examples=50, deadline=None)
+@given(st.lists(ANY_ENTRY, max_size=40))
 def test_what_goes_into_a_snapshot_comes_out_once_each(entries: list[Entry]) -> None:
     snapshot = open_snapshot(a_list(entries), keys=KEYS)
     out = list(snapshot.entries())
@@ -63,6 +64,7 @@ def test_what_goes_into_a_snapshot_comes_out_once_each(entries: list[Entry]) -> 
     assert set(out) == set(entries)
 
 
+@settings(deadline=None)
 @given(PLATES, PLATES)
 def test_packed_plates_sort_and_fold_as_their_texts(one: str, other: str) -> None:
     assert unpack(pack(one)) == one
