@@ -1,5 +1,6 @@
 """How many reads a second go to a real department server in another process, receipts checked."""
 
+import os
 import secrets
 import select
 import subprocess
@@ -103,7 +104,7 @@ def _department(folder: Path) -> Iterator[Config]:
     home = folder / "department"
     password = folder / "password"
     password.write_text(secrets.token_urlsafe(16), encoding="ascii")
-    _server("init", str(home), "--admin", "bench", "--password-file", str(password))
+    _server(home, "init", str(home), "--password-file", str(password))
     command = [sys.executable, "-m", "server", "run", str(home), "--port", "0", "--admin-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
@@ -111,20 +112,25 @@ def _department(folder: Path) -> Iterator[Config]:
             waiting, _, _ = select.select([process.stdout], [], [], SERVER_PATIENCE_S)
             ready = process.stdout.readline() if waiting else ""
             ports = dict(part.split("=") for part in ready.split() if "=" in part)
-            if "unit_port" not in ports:
+            if "units" not in ports:
                 raise BenchUnavailableError(
                     "upload: the department server did not start; try alpr-server run"
                 )
-            unit, url = folder / "unit", f"https://localhost:{ports['unit_port']}"
-            _server("enroll", str(home), "bench", "--out", str(unit), "--server-url", url)
+            unit, url = folder / "unit", f"https://localhost:{ports['units']}"
+            _server(home, "enroll", "bench", "--out", str(unit), "--server-url", url)
             yield load_config(unit / "config.toml")
         finally:
             process.terminate()
 
 
-def _server(*arguments: str) -> None:
+def _server(home: Path, *arguments: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "server", *arguments], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-m", "server", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=os.environ | {"ALPR_SERVER_DIR": str(home)},
     )
     if done.returncode:
         raise BenchUnavailableError(f"alpr-server {arguments[0]}: {done.stderr.strip()[-200:]}")

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from camera.errors import RecordingUnreadableError
+from edge.clock import system_utc
 from edge.config import load_config
 from edge.errors import EdgeError
 from edge.logs import configure_logs
@@ -58,7 +59,8 @@ def run(
     from edge.view import summary
     from edge.view import view as shown
 
-    configure_logs(level=log_level)
+    # The journal stamps its lines itself; anywhere else a line without a time is of little use.
+    configure_logs(level=log_level, now=None if "JOURNAL_STREAM" in os.environ else system_utc)
     loaded = load_config(config, settings or ())
     parts = compose(with_source(loaded, source) if source else loaded)
     daemon = Daemon(parts)

@@ -210,3 +210,8 @@ def _nanoseconds(at: datetime) -> int:
 
 def _datetime(ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=ns // 1000)
+
+
+def system_utc() -> datetime:
+    """Return the system clock as it is, aware UTC: for log lines, never for a record."""
+    return datetime.now(UTC)

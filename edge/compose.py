@@ -13,7 +13,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from camera.config import CameraConfig, GpsConfig, SourceKind
-from edge.alerts import Sounder
+from edge.alerts import Sounder, wav_folder
 from edge.cameras import CameraBank
 from edge.clock import SystemClock
 from edge.config import Config
@@ -108,7 +108,7 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         courier=None if transport is None else _courier(config, keys, keeper, transport, clock),
         desk=desk,
         link=link,
-        sounder=Sounder(config.alerts, _wav_dir(config, folder)),
+        sounder=Sounder(config.alerts, wav_folder(config.alerts, folder)),
         notifier=Notifier(os.environ),
     )
 
@@ -187,11 +187,3 @@ def _link(config: Config, files: TlsFiles, desk: HotlistDesk) -> MqttLink:
     return MqttLink(
         config.mqtt, config.unit.id, files, lambda notice: desk.look_soon(), SystemRandom().random
     )
-
-
-def _wav_dir(config: Config, folder: Path) -> Path:
-    if config.alerts.wav_dir:
-        return Path(config.alerts.wav_dir)
-    wav_dir = folder / "alerts"
-    wav_dir.mkdir(mode=0o700, exist_ok=True)
-    return wav_dir

@@ -42,7 +42,7 @@ class Config:
     """The whole file."""
 
     unit: UnitConfig
-    cameras: tuple[CameraConfig, ...]
+    cameras: tuple[CameraConfig, ...] = ()
     gps: GpsConfig = field(default_factory=GpsConfig)
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
     hotlist: HotlistConfig = field(default_factory=HotlistConfig)
@@ -67,7 +67,12 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalidError(f"{path}: is not TOML ({error})") from error
     config = parse_config(apply_overrides(data, overrides), str(path))
-    return dataclasses.replace(config, unit=_anchored(config.unit, path.resolve().parent))
+    config = dataclasses.replace(config, unit=_anchored(config.unit, path.resolve().parent))
+    if config.alerts.wav_dir and Path(config.alerts.wav_dir).resolve().is_relative_to(config.unit.state_dir):
+        raise ConfigInvalidError(
+            f"{path}: alerts.wav_dir: such files say plates aloud; give a folder outside unit.state_dir"
+        )
+    return config
 
 
 def parse_config(data: dict[str, Any], where: str) -> Config:
@@ -92,7 +97,6 @@ def trial_config(model_pack: str) -> Config:
     """Return a unit's defaults with this model pack, for commands that read footage without a unit."""
     return Config(
         unit=UnitConfig(id="trial", state_dir=Path(), keys_dir=Path()),
-        cameras=(),
         recognizer=RecognizerConfig(model_pack=model_pack),
     )
 

@@ -50,7 +50,7 @@ def read_images(paths: Sequence[Path], recognizer: Recognizer, out: TextIO) -> I
             unreadable.append(f"{path}: {pixels}")
             continue
         started_ns = time.monotonic_ns()
-        candidates = recognizer.candidates_in(pixels)
+        candidates = recognizer.candidates_in(pixels, close_ups=True)
         spent_ms = (time.monotonic_ns() - started_ns) / 1e6
         name = path.name if names[path.name] == 1 else str(path)
         found = sorted(map(_plate, candidates), key=lambda plate: -plate["confidence"])
