@@ -87,6 +87,8 @@ def _cut(rng: np.random.Generator, corners: npt.NDArray[np.float64]) -> tuple[fl
     width, height = right - left, bottom - top
     error = rng.normal(0, 0.02, 4) + (rng.uniform(-0.03, 0.12, 4) if rng.random() < 0.2 else 0)
     error = np.clip(error, -0.06, 0.2) * 0.8 + PADDING
+    if rng.random() < 0.08:  # a loose box
+        error = error + rng.uniform(0, 0.22, 4)
     return (
         left - error[0] * width,
         top - error[1] * height * 1.3,

@@ -253,7 +253,7 @@ ISSUERS: tuple[Issuer, ...] = (
     Issuer("CA-QC", ("A99*AAA", "999*AAA", "A99 AAA"), 0.4),
     Issuer("CA-BC", ("AA9*99A", "999*AAA", "AAA*99A"), 0.4),
     Issuer("CA-AB", ("AAA-9999", "AAA 999"), 0.3),
-    Issuer("UZ", ("99 A 999 AA", "99 999 AAA"), 0.8),
+    Issuer("UZ", ("99*A 999 AA", "99*A999AA", "99 A 999 AA", "99*999 AAA"), 0.8),
     Issuer("ID", ("A 9999 AAA", "A 9999 AA", "AA 9999 AA", "A 999 AAA"), 0.8),
     Issuer("CO", ("AAA 999", "AAA*999", "AAA-999"), 0.5),
     Issuer("MX", ("AAA-999-A", "AAA-99-99", "A99-AAA"), 0.5),

@@ -169,6 +169,7 @@ _EMBLEMS = {
     "CY": "seals",
     "CH": "crest",
     "RU": "bar",
+    "UZ": "bar",
     "IT": "seals",
 }
 
@@ -243,7 +244,8 @@ def _build() -> dict[str, Style]:
         "ZA": (4.0, 4.6),
         "VN": (3.5, 4.6),
     }.items():
-        styles[country] = _style(aspect, _WHITE, text_height=(0.5, 0.7))
+        emblem = _EMBLEMS.get(country, "dot")
+        styles[country] = _style(aspect, _WHITE, text_height=(0.5, 0.7), emblem=emblem)
     styles["CO"] = _style(
         (2.0, 2.3),
         "f4c818/101010",
