@@ -29,7 +29,7 @@ from open_image_models.detection.core.yolo_v9.preprocess import letterbox
 from yaml import YAMLError  # type: ignore[import-untyped]  # fast-plate-ocr reads its configuration with it
 
 from camera.frame import Frame
-from recognizer import image
+from recognizer import boxes, decode, image
 from recognizer.config import RecognizerConfig
 from recognizer.errors import InferenceFailedError, ModelInvalidError
 from recognizer.manifest import load_pack
@@ -37,10 +37,8 @@ from recognizer.pack import Model, Pack, Tensor
 from recognizer.plate import Plate
 from recognizer.read import Box, JurisdictionOpinion, PlateCandidate, Position
 from recognizer.regions import jurisdiction
-from recognizer.vote import LEAST_PROBABILITY
 
 Pixels = npt.NDArray[np.uint8]
-Probabilities = npt.NDArray[np.float32]
 
 # All that ONNX Runtime raises derives from Exception itself, one class a kind.
 _RUNTIME_ERRORS = tuple(
@@ -52,6 +50,10 @@ _INVALID = (*_RUNTIME_ERRORS, OSError, ValueError, TypeError, KeyError, YAMLErro
 
 _DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 _PLATE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_ROAD = (1.0,)
+_CLOSE_UPS = (1.0, 0.5)
+_GREY = (114, 114, 114)
+"""Of the letterbox's border, as the library's."""
 _MIN_HEIGHT_PX = 5
 """Lower boxes hold no characters, only edges."""
 
@@ -91,9 +93,12 @@ class Recognizer:
 
         Raises ModelInvalidError if a model cannot be loaded or is not what the pack's manifest says of it.
         """
-        self._detector = _Detector(pack, config)
+        model = _detection_model(pack, config)
         self._reader = _Reader(pack, config)
-        self._alpr = fast_alpr.ALPR(detector=self._detector, ocr=self._reader)
+        self._road, self._close_ups = (
+            fast_alpr.ALPR(detector=_Detector(model, config.min_plate_width_px, scales), ocr=self._reader)
+            for scales in (_ROAD, _CLOSE_UPS)
+        )
         self.pack = pack
         self.timings = Timings(0.0, 0.0, 0.0)
         try:
@@ -115,13 +120,18 @@ class Recognizer:
         """
         return self.candidates_in(frame.pixels)
 
-    def candidates_in(self, pixels: Pixels) -> tuple[PlateCandidate, ...]:
-        """The same for bare *pixels*: (height, width, 3), BGR."""
+    def candidates_in(self, pixels: Pixels, *, close_ups: bool = False) -> tuple[PlateCandidate, ...]:
+        """The same for bare *pixels*: (height, width, 3), BGR.
+
+        *close_ups* also looks at the picture at half its size, for plates that fill it, at twice the cost:
+        right for single pictures, wasted on a road, where no plate is so near.
+        """
         started_ns = time.monotonic_ns()
-        results = self._alpr.predict(pixels)
+        alpr = self._close_ups if close_ups else self._road
+        results = alpr.predict(pixels)
         read_ns = time.monotonic_ns()
         found = tuple(_candidate(pixels, result.detection, result.ocr) for result in results)
-        detect_ms = self._detector.spent_ms
+        detect_ms = alpr.detector.spent_ms
         self.timings = Timings(
             detect_ms=detect_ms,
             read_ms=_ms(read_ns - started_ns) - detect_ms,
@@ -150,31 +160,32 @@ def _candidate(pixels: Pixels, plate: _Plate, reading: Reading) -> PlateCandidat
 
 
 class _Detector(BaseDetector):  # type: ignore[misc]  # fast-alpr ships no types
-    def __init__(self, pack: Pack, config: RecognizerConfig) -> None:
-        model = pack.detector
-        threshold = model.threshold if config.detection_threshold is None else config.detection_threshold
-        try:
-            loaded = create_detector(
-                pack.path(model.weights),
-                backend="yolo_v9",
-                class_labels=("License Plate",),
-                conf_thresh=threshold,
-                providers=["CPUExecutionProvider"],
-                sess_options=_session_options(config),
-            )
-        except _INVALID as error:
-            raise ModelInvalidError(f"{pack.path(model.weights)} is no detector: {_line(error)}") from error
-        assert isinstance(loaded, YoloV9Detector)  # as the backend asked for is
-        self._model = loaded
-        _check(pack.path(model.weights), self._model.model, model)
-        self._min_width_px = config.min_plate_width_px
+    """Finds plates at one or more scales of the picture: 1.0 fills the model's input, 0.5 a quarter of it."""
+
+    def __init__(self, model: YoloV9Detector, min_width_px: int, scales: tuple[float, ...]) -> None:
+        self._model = model
+        self._min_width_px = min_width_px
+        self._scales = scales
         self.spent_ms = 0.0
         """On the newest frame."""
 
     def predict(self, frame: Pixels) -> list[_Plate]:
         started_ns = time.monotonic_ns()
-        padded, ratio, padding = letterbox(frame, self._model.img_size)
-        # As the library's own `preprocess`, but in float32 throughout: its float64 costs 12 ms at 640 pixels.
+        found = [plate for scale in self._scales for plate in self._found(frame, scale)]
+        kept = boxes.distinct([plate.box for plate in found], [plate.confidence for plate in found])
+        self.spent_ms = _ms(time.monotonic_ns() - started_ns)
+        return [found[index] for index in kept]
+
+    def _found(self, frame: Pixels, scale: float) -> list[_Plate]:
+        side = self._model.img_size[0]
+        inner = round(side * scale)
+        padded, ratio, padding = letterbox(frame, inner)
+        before, after = (side - inner) // 2, (side - inner + 1) // 2
+        if inner < side:
+            padded = cv2.copyMakeBorder(
+                padded, before, after, before, after, cv2.BORDER_CONSTANT, value=_GREY
+            )
+        # As the library's own `preprocess`, but in float32 throughout: its float64 is slow.
         planes = cv2.dnn.blobFromImage(padded, scalefactor=1 / 255.0, swapRB=True)
         rows = _run(self._model.model, [self._model.output_name], {self._model.input_name: planes})[0]
         if rows.ndim != 2 or rows.shape[1] != 7:
@@ -183,13 +194,29 @@ class _Detector(BaseDetector):  # type: ignore[misc]  # fast-alpr ships no types
             predictions=rows,
             class_labels=self._model.class_labels,
             ratio=ratio,
-            padding=padding,
+            padding=(padding[0] + before, padding[1] + before),
             score_threshold=self._model.conf_thresh,
         )
         plates = [_plate(result, frame.shape) for result in found]
-        self.spent_ms = _ms(time.monotonic_ns() - started_ns)
-        legible = [p for p in plates if p.box.width >= self._min_width_px and p.box.height >= _MIN_HEIGHT_PX]
-        return sorted(legible, key=lambda plate: -plate.confidence)
+        return [p for p in plates if p.box.width >= self._min_width_px and p.box.height >= _MIN_HEIGHT_PX]
+
+
+def _detection_model(pack: Pack, config: RecognizerConfig) -> YoloV9Detector:
+    model, weights = pack.detector, pack.path(pack.detector.weights)
+    try:
+        loaded = create_detector(
+            weights,
+            backend="yolo_v9",
+            class_labels=("License Plate",),
+            conf_thresh=model.threshold if config.detection_threshold is None else config.detection_threshold,
+            providers=["CPUExecutionProvider"],
+            sess_options=_session_options(config),
+        )
+    except _INVALID as error:
+        raise ModelInvalidError(f"{weights} is no detector: {_line(error)}") from error
+    assert isinstance(loaded, YoloV9Detector)  # as the backend asked for is
+    _check(weights, loaded.model, model)
+    return loaded
 
 
 class _Reader(BaseOCR):  # type: ignore[misc]  # fast-alpr ships no types
@@ -239,9 +266,8 @@ class _Reader(BaseOCR):  # type: ignore[misc]  # fast-alpr ships no types
             raise InferenceFailedError(
                 f"the reader gave {slots.shape[0]} slots, not {config.max_plate_slots}"
             )
-        positions = (_position(slot, self._characters) for slot in _distributions(slots))
-        read = tuple(position for position in positions if position)
-        opinion = self._opinion(outputs[1]) if self._codes else None
+        read = decode.positions(slots, self._characters)
+        opinion = decode.opinion(outputs[1][0], self._codes) if self._codes else None
         return Reading(
             text="".join(position[0][0] for position in read),
             confidence=[position[0][1] for position in read],
@@ -250,35 +276,6 @@ class _Reader(BaseOCR):  # type: ignore[misc]  # fast-alpr ships no types
             positions=read,
             opinion=opinion,
         )
-
-    def _opinion(self, output: Probabilities) -> JurisdictionOpinion | None:
-        shares = _distributions(output.reshape(1, -1))[0]
-        if len(shares) != len(self._codes):
-            raise InferenceFailedError(f"the reader gave {len(shares)} regions, not {len(self._codes)}")
-        likeliest = int(shares.argmax())
-        code = self._codes[likeliest]
-        return None if code is None else JurisdictionOpinion(code, min(1.0, float(shares[likeliest])))
-
-
-def _position(slot: Probabilities, characters: tuple[str, ...]) -> Position:
-    """Return the likely characters of *slot*, best first; empty where most likely nothing stands."""
-    order = np.argsort(-slot, kind="stable")
-    if not characters[order[0]]:
-        return ()
-    return tuple(
-        (characters[index], min(1.0, float(slot[index])))
-        for index in order
-        if slot[index] >= LEAST_PROBABILITY
-    )
-
-
-def _distributions(rows: Probabilities) -> Probabilities:
-    """Return *rows* if each is a probability distribution; otherwise raise InferenceFailedError."""
-    if not np.isfinite(rows).all() or (rows < -1e-3).any() or (abs(rows.sum(axis=1) - 1.0) > 1e-2).any():
-        raise InferenceFailedError(
-            "the reader's output is no probability distribution: export it with a softmax"
-        )
-    return rows
 
 
 def _run(session: Any, outputs: list[str], inputs: dict[str, npt.NDArray[Any]]) -> list[Any]:

@@ -135,7 +135,7 @@ def test_a_detector_that_breaks_later_is_an_error_and_not_an_empty_road(
     tiny_pack(tmp_path, detector="detector-broken.onnx")
     working = opened(recognizer.pack.folder)
     broken = onnxruntime.InferenceSession(str(tmp_path / "detector-broken.onnx"))
-    working._detector._model.model = broken  # what a failing driver does to a loaded model
+    working._road.detector._model.model = broken  # what a failing driver does to a loaded model
     with pytest.raises(InferenceFailedError, match="a model did not run"):
         working.candidates(frame(paint(street(), LEFT, "7ABC123")))
 
@@ -168,18 +168,26 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
 def test_the_detector_is_fed_what_its_library_would_feed_it(recognizer: Recognizer) -> None:
     fed: list[np.ndarray] = []
     working = opened(recognizer.pack.folder)
-    session = working._detector._model.model
+    session = working._road.detector._model.model
 
     class Listening:
         def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
             fed.extend(inputs.values())
             return list(session.run(outputs, inputs))
 
-    working._detector._model.model = Listening()
+    working._road.detector._model.model = Listening()
     pixels = np.random.default_rng(1).integers(0, 256, (90, 200, 3), np.uint8)
     working.candidates(frame(pixels))
     expected, _, _ = preprocess(pixels, (128, 128))
     np.testing.assert_allclose(fed[0], expected, atol=1e-6)
+
+
+def test_a_plate_found_at_two_scales_is_one_candidate(recognizer: Recognizer) -> None:
+    pixels = paint(street(), Box(30, 30, 60, 54), "7ABC123")
+    [candidate] = recognizer.candidates_in(pixels, close_ups=True)
+    assert candidate.text == "7ABC123"
+    box = candidate.box
+    assert (box.left, box.top, box.right, box.bottom) == pytest.approx((30, 30, 60, 54), abs=2)
 
 
 def test_a_configured_threshold_goes_before_the_packs_own(recognizer: Recognizer) -> None:
