@@ -21,7 +21,7 @@ VERSION = 1
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 """A larger batch is refused unread: a unit cuts its outbox into smaller ones."""
 MAX_RECEIPT_BYTES = 4096
-"""A larger answer is no receipt; ours are about 300 bytes."""
+"""A larger answer is no receipt; ours are about 200 bytes."""
 
 # A signature made for one purpose can never be shown as another: each has its own tag.
 _BATCH_TAG = b"alpr-edge batch v1\x00"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -19,7 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from sync.config import MqttConfig
 from sync.errors import NotTrustedError, RefusedError, SyncError, UnreachableError, WireFormatError
 from sync.notice import HotlistNotice, parse_notice
-from sync.tls import TlsFiles, certificate_fault, client_context, speaks_of_certificate
+from sync.tls import TlsFiles, certificate_fault, client_context
 from sync.wire import identifier
 
 HOTLIST_TOPIC = "alpr/hotlist"
@@ -61,8 +61,8 @@ class MqttLink:
         self._attempts = 0
         self._open = False
         self._refusal: str | None = None
-        self._fault = ""
-        """What paho last said went wrong: it gives the error's text to its log alone."""
+        self._answered = False
+        """Whether the broker answered to our CONNECT at all."""
         self.connected = False
         self.last_error: SyncError | None = None
         """Why the last connection failed or ended; None since it stands. `NotTrustedError`: tell a person."""
@@ -115,13 +115,12 @@ class MqttLink:
         client.on_connect = self._connected
         client.on_message = self._message
         client.on_disconnect = self._disconnected
-        client.on_log = self._logged
         return client
 
     def _connect(self) -> None:
         self._told = None
         self._refusal = None
-        self._fault = ""
+        self._answered = False
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own
         properties.MaximumPacketSize = _MAX_PACKET_BYTES
         try:
@@ -150,6 +149,7 @@ class MqttLink:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
+        self._answered = True
         if reason.is_failure:
             self._refusal = f"broker: refused this unit ({reason})"
             return
@@ -170,16 +170,15 @@ class MqttLink:
     ) -> None:
         self.connected = False
 
-    def _logged(self, client: paho.Client, userdata: object, level: int, text: str) -> None:
-        if level == LogLevel.MQTT_LOG_ERR:
-            self._fault = text
-
     def _ending(self, outcome: MQTTErrorCode) -> SyncError:
         if self._refusal is not None:
             return RefusedError(self._refusal)
-        # TLS 1.3 tells of a refused client certificate only after the handshake, as a lost connection.
-        if speaks_of_certificate(self._fault):
-            return NotTrustedError("broker: does not accept this unit's certificate; enroll the unit again")
+        # In TLS 1.3 our handshake is over before the broker has looked at our certificate. Its alert may then
+        # be lost with the connection, so what counts is that it hung up instead of answering.
+        if not self._answered:
+            return NotTrustedError(
+                "broker: hung up instead of answering, as one that does not accept this unit's certificate"
+            )
         return UnreachableError(f"broker: connection ended ({paho.error_string(outcome)})")
 
     def _message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:

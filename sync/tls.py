@@ -42,20 +42,24 @@ def client_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 def certificate_fault(error: BaseException) -> str | None:
-    """Return whose certificate broke the connection that ended with *error*, or None if neither did."""
+    """Return whose certificate broke the connection that ended with *error*, or None if that cannot be told.
+
+    In TLS 1.3 the server looks at ours when our handshake is over already, and its alert may be lost with the
+    connection: then an unaccepted certificate looks like a server that hangs up.
+    """
     seen: BaseException | None = error
     for _ in range(10):  # httpx wraps httpcore wraps ssl
         if seen is None:
             return None
         if isinstance(seen, ssl.SSLCertVerificationError):
             return f"the server's certificate is not accepted ({seen.verify_message})"
-        if isinstance(seen, ssl.SSLError) and speaks_of_certificate(str(seen)):
+        if isinstance(seen, ssl.SSLError) and _speaks_of_certificate(str(seen)):
             return f"the server does not accept this unit's certificate ({seen.reason})"
         seen = seen.__cause__ or seen.__context__
     return None
 
 
-def speaks_of_certificate(text: str) -> bool:
+def _speaks_of_certificate(text: str) -> bool:
     """Whether *text*, OpenSSL's of a failed connection, is the other side's alert about our certificate.
 
     The alerts are 42 to 51 and 116 of RFC 8446 §6.2. Decrypt error is among them: it comes where an authority

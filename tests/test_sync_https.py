@@ -59,7 +59,7 @@ class Server:
                 request.do_handshake()  # type: ignore[attr-defined]  # in the request's own thread
                 super().finish_request(request, client_address)  # type: ignore[arg-type]  # as given
 
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context = context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(files.certificate, files.key)
         context.load_verify_locations(ca.ca_file)
         context.verify_mode = ssl.CERT_REQUIRED
@@ -298,11 +298,22 @@ def test_a_server_certificate_for_another_host_or_time_is_not_accepted(
 def test_a_unit_certificate_that_the_server_does_not_accept_keeps_the_batch(
     server: Server, ca: Authority, tmp_path: Path, name: str
 ) -> None:
+    # In TLS 1.2 the server looks at the certificate within the handshake, so that its alert surely comes.
+    server.context.maximum_version = ssl.TLSVersion.TLSv1_2
     issuer = authority(tmp_path / "other") if name == "stranger" else ca
     own = issuer.issue(name, days=-1.0 if name == "lapsed-unit" else 1.0)
     error = failure(server.url, TlsFiles(ca.ca_file, own.certificate, own.key))
     assert isinstance(error, NotTrustedError)
     assert "does not accept this unit's certificate" in str(error)
+    assert server.asked == []
+
+
+def test_in_tls_1_3_too_a_stranger_gets_no_answer_and_keeps_its_batch(
+    server: Server, ca: Authority, tmp_path: Path
+) -> None:
+    server.context.minimum_version = ssl.TLSVersion.TLSv1_3
+    own = authority(tmp_path / "other").issue("stranger")
+    assert isinstance(failure(server.url, TlsFiles(ca.ca_file, own.certificate, own.key)), UnreachableError)
     assert server.asked == []
 
 
