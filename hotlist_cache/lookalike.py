@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hotlist_cache.config import HotlistConfig
-from recognizer.plate import Plate, fold
+from recognizer.plate import Plate
 from recognizer.read import PlateRead, Position
 
 # Shapes that plate fonts and worn or dirty plates do not tell apart, after O is taken as 0 and I as 1.
@@ -35,17 +35,17 @@ def alternatives(read: PlateRead, config: HotlistConfig) -> Iterator[tuple[int, 
     Decided by the reader's own probabilities, which count for a folded character as those of all that fold
     to it. A read without one position per character has no alternatives.
     """
-    folded = fold(read.plate)
-    if len(read.positions) != len(folded):
+    plate = read.plate
+    if len(read.positions) != len(plate):
         return
     # The probabilities sum to at most 1: beside a surer character than this no other can reach what it needs.
     least = min(config.min_look_alike_probability, config.min_other_probability)
     sure = max(1 - least, config.unsure_below)
     unsure = []
     for i, position in enumerate(read.positions):
-        if position and position[0][1] > sure and position[0][0] == read.plate[i]:
+        if position and position[0][1] > sure and position[0][0] == plate[i]:
             continue
-        own = folded[i]
+        own = _FOLD.get(plate[i], plate[i])
         seen = _seen(position)
         if seen.get(own, 0.0) < config.unsure_below:
             unsure.append(i)
@@ -54,9 +54,10 @@ def alternatives(read: PlateRead, config: HotlistConfig) -> Iterator[tuple[int, 
                 yield i, other
     if len(unsure) <= config.max_unsure_characters:
         for i in unsure:
+            own = _FOLD.get(plate[i], plate[i])
             seen = _seen(read.positions[i])
-            for other in LOOK_ALIKES.get(folded[i], ()):
-                if seen.get(other, 0.0) < _needed(folded[i], other, config):  # the others were named above
+            for other in LOOK_ALIKES.get(own, ()):
+                if seen.get(other, 0.0) < _needed(own, other, config):  # the others were named above
                     yield i, other
 
 
