@@ -18,7 +18,7 @@ from sync.seal import EpochOpener
 
 _MAX_PLATE = 32
 _MAX_NAME = 64
-_JPEG_START = b"\xff\xd8\xff"
+_JPEG_START = b"\xff\xd8"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from server.errors import SettingsInvalidError
 from server.peer import PeerCertificateProtocol
@@ -56,8 +55,8 @@ async def serve(
     loop = asyncio.get_running_loop()
     unit_tls, people_tls = tls_context(keys, client_certificates=True), tls_context(keys)
     pairs = [
-        (_Listener(_config(units[0], unit_tls, PeerCertificateProtocol)), units[1]),
-        (_Listener(_config(people[0], people_tls, H11Protocol)), people[1]),
+        (_Listener(_config(units[0], unit_tls)), units[1]),
+        (_Listener(_config(people[0], people_tls)), people[1]),
     ]
 
     stopping = asyncio.Event()
@@ -132,10 +131,10 @@ async def _feed_watchdog(stopping: asyncio.Event) -> None:
             await asyncio.wait_for(stopping.wait(), period_us / 2_000_000)
 
 
-def _config(app: FastAPI, tls: ssl.SSLContext, protocol: type[H11Protocol]) -> uvicorn.Config:
+def _config(app: FastAPI, tls: ssl.SSLContext) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=protocol,
+        http=PeerCertificateProtocol,
         ws="none",
         loop="asyncio",
         lifespan="off",

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class PeerCertificateProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 protocol whose requests carry the certificate of their own connection."""
+    """uvicorn's HTTP/1.1 over TLS, whose requests carry the certificate of their own connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # uvicorn narrows the argument in the same way.
@@ -28,3 +28,10 @@ class PeerCertificateProtocol(H11Protocol):
             await inner({**scope, "extensions": extensions}, receive, send)
 
         self.app = with_certificate
+
+    def shutdown(self) -> None:
+        """End an idle connection at once: waiting for its TLS farewell would hold up the whole shutdown."""
+        idle = self.cycle is None or self.cycle.response_complete
+        super().shutdown()
+        if idle:
+            self.transport.abort()

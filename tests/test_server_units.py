@@ -1,0 +1,244 @@
+"""The unit port of a real server in a process of its own, over real TLS."""
+
+import signal
+import socket
+import sqlite3
+import ssl
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from departments import NOW, Running, Unit, a_department, a_stranger, a_unit, audited, running
+from fakes import a_read
+
+from hotlist_cache.entry import Entry, Priority
+from recognizer.plate import Jurisdiction
+from server.department import Department
+from server.enrolment import revoke
+from sync.batch import MAX_BATCH_BYTES, SignedBatch, decode_receipt
+from sync.config import SyncConfig
+from sync.errors import NotTrustedError, RefusedError
+from sync.https import HttpsTransport
+from sync.tls import TlsFiles, client_context
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A department whose server runs, and a unit of it."""
+
+    department: Department
+    unit: Unit
+    server: Running
+
+    def send(self, signed: SignedBatch, unit: Unit | None = None) -> bytes:
+        """Send *signed* as a unit does, with the certificate of *unit*."""
+        with self.transport(TlsFiles.in_folder((unit or self.unit).keys)) as transport:
+            return transport.send(signed)
+
+    def transport(self, files: TlsFiles) -> closing[HttpsTransport]:
+        """Give a unit's way to the server."""
+        return closing(HttpsTransport(SyncConfig(server_url=self.server.units_url), files))
+
+    def connect(self, files: TlsFiles) -> None:
+        """Connect with the certificate in *files* and ask for something."""
+        with self.transport(files) as transport:
+            transport.fetch_hotlist_notice()
+
+    def refusal(self, signed: SignedBatch, unit: Unit | None = None) -> int | None:
+        """Return the status with which the server refuses *signed*."""
+        with pytest.raises(RefusedError) as caught:
+            self.send(signed, unit)
+        return caught.value.status
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder = tmp_path_factory.mktemp("units")
+    department = a_department(folder / "department")
+    unit = a_unit(department, folder / "unit")
+    with running(department, folder / "log") as server:
+        yield Scene(department, unit, server)
+
+
+def test_a_batch_over_mutual_tls_gets_a_receipt_that_the_unit_accepts(scene: Scene) -> None:
+    signed = scene.unit.batch([a_read(), a_read()])
+    receipt = decode_receipt(scene.send(signed), scene.unit.receipt_key, signed, scene.unit.unit_id)
+    assert receipt.reads == 2
+
+
+def test_a_replayed_batch_gets_the_same_receipt(scene: Scene) -> None:
+    signed = scene.unit.batch([a_read()])
+    assert scene.send(signed) == scene.send(signed)
+
+
+def test_nobody_connects_without_a_certificate(scene: Scene) -> None:
+    context = ssl.create_default_context(cafile=scene.unit.keys / "ca.pem")
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"{scene.server.units_url}/v1/hotlist", verify=context, trust_env=False)
+
+
+def test_a_certificate_of_another_authority_opens_nothing(scene: Scene, tmp_path: Path) -> None:
+    stranger = a_unit(a_stranger(tmp_path / "stranger"), tmp_path / "unit")
+    mixed = TlsFiles(
+        scene.unit.keys / "ca.pem", stranger.keys / "unit.tls.cert.pem", stranger.keys / "unit.tls.key.pem"
+    )
+    with pytest.raises(NotTrustedError):
+        scene.connect(mixed)
+
+
+def test_the_servers_own_certificate_is_not_a_units(scene: Scene) -> None:
+    keys = scene.department.folder.keys
+    posing = TlsFiles(keys / "ca.pem", keys / "server.tls.cert.pem", keys / "server.tls.key.pem")
+    with pytest.raises(NotTrustedError):
+        scene.connect(posing)
+
+
+def test_a_unit_does_not_take_another_departments_server_for_its_own(scene: Scene, tmp_path: Path) -> None:
+    stranger = a_unit(a_stranger(tmp_path / "stranger"), tmp_path / "unit")
+    with pytest.raises(NotTrustedError):
+        scene.send(scene.unit.batch([a_read()]), stranger)
+
+
+def test_a_revoked_unit_is_refused(scene: Scene, tmp_path: Path) -> None:
+    unit = a_unit(scene.department, tmp_path / "unit", "unit-revoked")
+    scene.send(unit.batch([a_read()]), unit)
+    revoke(scene.department.engine, unit.unit_id, actor="console:test", now=NOW)
+    assert scene.refusal(unit.batch([a_read()]), unit) == 403
+
+
+def test_a_batch_of_another_unit_is_refused(scene: Scene, tmp_path: Path) -> None:
+    other = a_unit(scene.department, tmp_path / "unit", "unit-other")
+    assert scene.refusal(other.batch([a_read()])) == 403
+
+
+def test_an_altered_batch_under_a_known_id_is_a_conflict(scene: Scene) -> None:
+    signed = scene.unit.batch([a_read()])
+    scene.send(signed)
+    assert scene.refusal(replace(signed, payload=signed.payload + b"\x00")) == 409
+
+
+def test_an_altered_batch_is_quarantined_and_audited(scene: Scene) -> None:
+    signed = scene.unit.batch([a_read()])
+    altered = replace(signed, payload=signed.payload[:-1] + b"\x00")
+    assert scene.refusal(altered) == 422
+    kept = scene.department.folder.quarantine / f"unit-07-{altered.digest.hex()}.batch"
+    assert kept.read_bytes() == altered.payload
+    assert ("unit:unit-07", "batch.quarantine", "refused") in audited(scene.department)
+
+
+@pytest.mark.parametrize("batch_id", ["", "../../etc/passwd", "x" * 65, "a b"])
+def test_a_batch_id_that_is_not_one_is_refused(scene: Scene, batch_id: str) -> None:
+    assert scene.refusal(replace(scene.unit.batch([a_read()]), batch_id=batch_id)) == 422
+
+
+def test_a_batch_that_says_it_is_too_large_is_refused_unread(scene: Scene) -> None:
+    context = client_context(TlsFiles.in_folder(scene.unit.keys))
+    with (
+        socket.create_connection(("localhost", scene.server.units_port), 10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as tls,
+    ):
+        tls.sendall(
+            b"POST /v1/batches HTTP/1.1\r\nHost: localhost\r\nAlpr-Batch: b\r\nAlpr-Signature: AA==\r\n"
+            + f"Content-Length: {MAX_BATCH_BYTES + 1}\r\n\r\n".encode()
+        )
+        # Not one byte of the body was sent, and the answer is there.
+        assert tls.recv(1024).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_batch_that_hides_its_size_is_refused_once_it_is_too_large(scene: Scene) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(MAX_BATCH_BYTES // 2**20 + 2):
+            yield bytes(2**20)
+
+    headers = {"Alpr-Batch": "endless", "Alpr-Signature": "AA=="}
+    context = client_context(TlsFiles.in_folder(scene.unit.keys))
+    with httpx.Client(verify=context, trust_env=False) as client, suppress(httpx.WriteError):
+        response = client.post(f"{scene.server.units_url}/v1/batches", content=endless(), headers=headers)
+        assert response.status_code == 413
+    scene.send(scene.unit.batch([a_read()]))
+
+
+def test_a_published_hotlist_is_fetched_whole(scene: Scene, tmp_path: Path) -> None:
+    entry = Entry("entry-1", "TEST123", Jurisdiction("US-CA"), "Stolen vehicle", "stolen", Priority.HIGH)
+    hotlists = scene.department.hotlists
+    hotlists.replace_feed("test", [entry], actor="console:test", now=NOW)
+    published = hotlists.publish(
+        scene.department.keys, expires_at=NOW + timedelta(days=1), actor="console:test", now=NOW
+    )
+    with scene.transport(TlsFiles.in_folder(scene.unit.keys)) as transport:
+        notice = transport.fetch_hotlist_notice()
+        assert notice is not None and notice.sequence == published.sequence
+        transport.fetch_hotlist(notice, tmp_path / "snapshot")
+    assert (tmp_path / "snapshot").stat().st_size == published.bytes
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/redoc", "/units", "/v1/hotlist/99"])
+def test_the_unit_port_offers_nothing_else(scene: Scene, path: str) -> None:
+    context = client_context(TlsFiles.in_folder(scene.unit.keys))
+    response = httpx.get(scene.server.units_url + path, verify=context, trust_env=False)
+    assert response.status_code == 404
+
+
+def test_a_receipt_outlives_a_server_that_is_killed(tmp_path: Path) -> None:
+    department = a_department(tmp_path / "department")
+    unit = a_unit(department, tmp_path / "unit")
+    for number in range(3):
+        with running(department, tmp_path / "log") as server:
+            scene = Scene(department, unit, server)
+            signed = unit.batch([a_read() for _ in range(50)])
+            receipt = scene.send(signed)
+            server.process.kill()
+            server.process.wait(10)
+        decode_receipt(receipt, unit.receipt_key, signed, unit.unit_id)
+        with sqlite3.connect(department.folder.database) as database:
+            assert database.execute("SELECT count(*) FROM reads").fetchone() == ((number + 1) * 50,)
+            assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        database.close()
+
+
+def test_the_server_ends_cleanly_and_never_loads_a_camera_stack(tmp_path: Path) -> None:
+    department = a_department(tmp_path / "department")
+    unit = a_unit(department, tmp_path / "unit")
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('loaded', *{'numpy', 'cv2', 'onnxruntime'} & set(sys.modules)))"
+    )
+    with running(department, tmp_path / "log", code=code) as server:
+        Scene(department, unit, server).send(unit.batch([a_read()]))
+        httpx.get(f"{server.people_url}/login", verify=client_context(TlsFiles.in_folder(unit.keys)))
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        assert server.output.read() == "loaded\n"
+
+
+def test_systemd_is_told_when_the_server_is_ready_and_when_it_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    department = a_department(tmp_path / "department")
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        systemd.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        monkeypatch.setenv("WATCHDOG_USEC", "400000")
+        with running(department, tmp_path / "log"):
+            told = [systemd.recv(100) for _ in range(3)]
+        while told[-1] != b"STOPPING=1":
+            told.append(systemd.recv(100))
+    assert told[:3] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+
+
+def test_the_servers_log_says_no_plate(tmp_path: Path) -> None:
+    department = a_department(tmp_path / "department")
+    unit = a_unit(department, tmp_path / "unit")
+    with running(department, tmp_path / "log") as server:
+        scene = Scene(department, unit, server)
+        scene.send(unit.batch([a_read(plate="SECRET7")]))
+        scene.refusal(unit.batch([replace(a_read(plate="SECRET7"), confidence=7.0)]))
+    log = (tmp_path / "log").read_text()
+    assert "batch stored" in log and "refused" in log
+    assert "SECRET7" not in log
