@@ -1,0 +1,88 @@
+"""The status a daemon writes, and what is made of one that is missing, old or foreign."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge.config import UnitConfig
+from edge.reckoning import Driven, percentile
+from edge.status import STALE_AFTER_S, NotRunningError, Status, read_status, run_dir, write_status
+from edge.view import summary, view
+from tests.clocks import BOOT_ID
+
+STATUS = Status(
+    unit="unit-07",
+    pid=1,
+    monotonic_ns=10**12,
+    boot_id=BOOT_ID,
+    uptime_s=5.0,
+    frames_per_s=14.9,
+    frames=100,
+    reads=3,
+    hits=1,
+    alerts=1,
+    settle_to_alert_p95_ms=12.0,
+    cameras=(),
+    time_quality="gps",
+    has_fix=True,
+)
+
+
+def test_status_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    write_status(tmp_path, STATUS)
+    assert read_status(tmp_path, STATUS.monotonic_ns + 10**9, BOOT_ID) == STATUS
+
+
+@pytest.mark.parametrize(
+    ("later_s", "boot"),
+    [(STALE_AFTER_S + 1, BOOT_ID), (-2, BOOT_ID), (1, "another boot")],
+)
+def test_status_of_a_dead_daemon_is_not_taken_for_a_live_one(
+    tmp_path: Path, later_s: float, boot: str
+) -> None:
+    write_status(tmp_path, STATUS)
+    with pytest.raises(NotRunningError, match="stuck or gone"):
+        read_status(tmp_path, STATUS.monotonic_ns + int(later_s * 1e9), boot)
+
+
+def test_without_a_daemon_the_remedy_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NotRunningError, match="start it") as caught:
+        read_status(tmp_path, 0, BOOT_ID)
+    assert caught.value.exit_code == 69
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "{", '{"unit": 3}'])
+def test_foreign_status_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "status.json").write_text(content, encoding="utf-8")
+    with pytest.raises(NotRunningError, match="another version"):
+        read_status(tmp_path, 0, BOOT_ID)
+
+
+def test_run_folder_is_of_the_user_alone(tmp_path: Path) -> None:
+    folder = run_dir(UnitConfig("unit-07", tmp_path, tmp_path, tmp_path / "run"))
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_view_and_summary_show_a_stopped_recording(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    fault = "NOT RECORDING: the disk is full"
+    console = Console(width=120)
+    console.print(view(replace(STATUS, faults=(fault,))))
+    console.print(summary(STATUS, ()))
+    shown = capsys.readouterr().out
+    assert fault in shown
+    assert "14.9" in shown
+
+
+@pytest.mark.parametrize(
+    ("values", "q", "wanted"), [([], 95, 0.0), ([7.0], 50, 7.0), (list(range(1, 101)), 95, 95)]
+)
+def test_percentile_is_by_nearest_rank(values: list[float], q: float, wanted: float) -> None:
+    assert percentile(values, q) == wanted
+
+
+def test_rate_without_a_frame_is_nothing() -> None:
+    assert Driven().frames_per_s(10**10, over=False) == 0.0
+    assert Driven().frames_per_s(10**10, over=True) == 0.0
