@@ -2,7 +2,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camera.config import CameraConfig, GpsConfig, SourceKind
@@ -75,6 +75,7 @@ def test_address_of_gpsd_that_needs_a_name_server_or_has_no_port_is_refused(gpsd
         GpsConfig(gpsd)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_source_or_a_value_error(text: str) -> None:
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camera import Fix
@@ -93,6 +93,7 @@ def test_line_without_an_end_does_not_fill_the_memory() -> None:
     assert len(parser.feed(b"xx\n" + report())) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 40)))
 def test_where_the_stream_is_cut_does_not_matter(cuts: list[int]) -> None:
     stream = b'{"class":"VERSION"}\r\n' + report() + b"garbage\n" + report(lat=0.75)
@@ -106,6 +107,7 @@ def test_where_the_stream_is_cut_does_not_matter(cuts: list[int]) -> None:
     assert parser.malformed == 1
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_no_bytes_stop_the_parser(noise: bytes) -> None:
     assert len(GpsdParser().feed(noise + b"\n" + report())) == 1
@@ -215,7 +217,7 @@ def test_real_gpsd_fed_with_a_track_gives_its_places_and_times(tmp_path: Path) -
     reader = GpsdSocket(GpsConfig(f"127.0.0.1:{port}"))
     fixes: list[Fix] = []
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while len(fixes) < 5 and time.monotonic() < end and gpsfake.poll() is None:
             reader._retry_at_ns = 0
             fixes += reader.poll(time.monotonic_ns())
@@ -223,7 +225,7 @@ def test_real_gpsd_fed_with_a_track_gives_its_places_and_times(tmp_path: Path) -
     finally:
         reader.close()
         gpsfake.terminate()
-        said, _ = gpsfake.communicate(timeout=10)
+        said, _ = gpsfake.communicate(timeout=60)
     assert len(fixes) >= 5, said.decode()
     for fix in fixes:
         assert fix.at.tzinfo is UTC and fix.at.date() == datetime(2026, 6, 1, tzinfo=UTC).date()

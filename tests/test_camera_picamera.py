@@ -42,7 +42,7 @@ class Started:
         self.process.stdin = None
 
     def picture(self) -> RingPicture:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             select.select([self.ring.wake_fd], [], [], 0.2)
             if self.ring.drain() and (taken := self.ring.take()):
@@ -50,7 +50,7 @@ class Started:
         raise AssertionError("no picture came")
 
     def last_words(self) -> tuple[int, str]:
-        _, said = self.process.communicate(timeout=10)
+        _, said = self.process.communicate(timeout=60)
         return self.process.returncode, said.decode()
 
     def close(self) -> None:

@@ -21,6 +21,8 @@ from tests.clocks import FakeClock
 from tests.drives import image_folder, number_in, video_file
 
 NO_GPS = GpsConfig("")
+_PATIENCE_S = 60.0
+"""Long past what a process needs to start on a machine that is busy with other things."""
 REPORT = (
     b'{"class":"TPV","mode":3,"time":"2026-06-01T12:00:00.000Z",'
     b'"lat":0.5,"lon":0.25,"speed":9.0,"track":90.0}\n'
@@ -30,7 +32,14 @@ FAKE_PICAMERA2 = Path(__file__).with_name("data") / "fake_picamera2"
 
 def live(name: str, folder: Path, **changes: Any) -> CameraConfig:
     """A looped recording in a process of its own: what a live camera is to the bank."""
-    values = {"loop": True, "frames_per_s": 25.0, "reopen_first_s": 0.1, "reopen_max_s": 0.4, **changes}
+    values = {
+        "loop": True,
+        "frames_per_s": 25.0,
+        "open_timeout_s": _PATIENCE_S,
+        "reopen_first_s": 0.1,
+        "reopen_max_s": 0.4,
+        **changes,
+    }
     return CameraConfig(name, str(folder), **values)
 
 
@@ -42,7 +51,7 @@ class Drive:
         self.bank = CameraBank(cameras, gps, self.clock)
         self.frames: list[Frame] = []
 
-    def until(self, reached: Callable[[], bool], limit_s: float = 20.0) -> None:
+    def until(self, reached: Callable[[], bool], limit_s: float = _PATIENCE_S) -> None:
         """Take frames until *reached*."""
         end = time.monotonic() + limit_s
         while not reached():
@@ -112,7 +121,7 @@ def test_frame_carries_the_moment_that_its_picture_was_taken(
 
 def test_pixels_of_a_frame_cannot_be_written_to(drive: Callable[..., Drive], tmp_path: Path) -> None:
     folder = image_folder(tmp_path / "drive", 2)
-    run = drive(CameraConfig("fast", str(folder), pace="fast"), CameraConfig("live", str(folder)))
+    run = drive(CameraConfig("fast", str(folder), pace="fast"), live("live", folder, loop=False))
     run.until(lambda: run.bank.finished)
     for name in ("fast", "live"):
         with pytest.raises(ValueError, match="read-only"):
@@ -123,7 +132,7 @@ def test_realtime_recording_ends_with_its_last_frame_given(
     drive: Callable[..., Drive], tmp_path: Path
 ) -> None:
     folder = image_folder(tmp_path / "drive", 8)
-    run = drive(CameraConfig("front", str(folder), frames_per_s=25))
+    run = drive(live("front", folder, loop=False))
     run.until(lambda: run.bank.finished)
     assert number_in(run.frames[-1].pixels) == 7
     assert run.status("front").state is CameraState.FINISHED
@@ -286,7 +295,7 @@ def test_wait_before_reopening_doubles_up_to_the_longest() -> None:
     for _ in range(5):
         capture.attend(now_ns)
         assert capture._process
-        capture._process.wait(10)
+        capture._process.wait(_PATIENCE_S)
         capture.attend(now_ns)
         due_ns = capture.due_ns()
         assert due_ns is not None
@@ -304,7 +313,7 @@ def test_broken_recording_is_told_once_and_the_others_go_on(
     text = tmp_path / "text.mp4"
     text.write_text("no video\n" * 50)
     folder = image_folder(tmp_path / "drive", 3)
-    run = drive(CameraConfig("bad", str(text)), CameraConfig("good", str(folder)))
+    run = drive(live("bad", text, loop=False), live("good", folder, loop=False))
     with pytest.raises(RecordingUnreadableError, match=r"camera bad: text\.mp4"):
         run.until(lambda: run.bank.finished)
     run.until(lambda: run.bank.finished)
@@ -435,8 +444,9 @@ import sys
 from camera.config import CameraConfig, GpsConfig
 from edge.cameras import CameraBank
 from tests.clocks import FakeClock
-bank = CameraBank([CameraConfig("front", sys.argv[1], loop=True)], GpsConfig(""), FakeClock())
-assert bank.next_frame(20.0)
+config = CameraConfig("front", sys.argv[1], loop=True, open_timeout_s=60.0)
+bank = CameraBank([config], GpsConfig(""), FakeClock())
+assert bank.next_frame(60.0)
 print(bank._lanes[0].feed._process.pid, flush=True)
 while True:
     bank.next_frame(1.0)
@@ -454,7 +464,7 @@ def test_no_camera_process_outlives_a_killed_unit(tmp_path: Path, stopped: bool)
         os.kill(child, signal.SIGSTOP)
     unit.kill()
     unit.communicate()
-    end = time.monotonic() + 5
+    end = time.monotonic() + _PATIENCE_S
     while running(child) and time.monotonic() < end:
         time.sleep(0.02)
     assert not running(child)
