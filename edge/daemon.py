@@ -126,7 +126,7 @@ class Daemon:
         self._alert_count = 0
         self._taken_up_ns: dict[str, int] = {}
         self._latencies_ms: deque[float] = deque(maxlen=1000)
-        self._faults: dict[str, str] = {}
+        self._faults = {} if parts.clock.floor_error is None else {"clock": parts.clock.floor_error}
         self._level = TransferLevel.OK
         self._models = _Worker("models", self._run_models, 20.0)
         self._keeper = _Worker("keeper", self._run_keeper, 60.0)

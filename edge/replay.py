@@ -60,7 +60,7 @@ def replay(
     Raises RecordingUnreadableError if it is not a recording.
     """
     bank = CameraBank(
-        (CameraConfig(name=recording.stem, source=str(recording), pace="fast"),), GpsConfig(gpsd=""), clock
+        (CameraConfig(name="recording", source=str(recording), pace="fast"),), GpsConfig(gpsd=""), clock
     )
     frames = 0
     reads: list[ReadWithHits] = []
