@@ -5,13 +5,14 @@ import json
 import os
 import re
 import select
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from sqlite_utils import Database
 
 ROOT = Path(__file__).resolve().parents[1]
 DRIVE = ROOT / "tests" / "data" / "drive"
@@ -35,9 +36,11 @@ class Station:
 
     def held(self) -> list[tuple[str, str]]:
         """Read id and plate of every read that the department holds."""
-        with sqlite3.connect(f"file:{self.department}/department.db?mode=ro", uri=True) as database:
-            rows = database.execute("SELECT read_id, plate FROM reads").fetchall()
-        return [(str(read_id), str(plate)) for read_id, plate in rows]
+        database = Database(self.department / "department.db")
+        try:
+            return [(str(row["read_id"]), str(row["plate"])) for row in database["reads"].rows]
+        finally:
+            database.close()
 
     def run_unit(self, *arguments: str, source: Path = DRIVE / "drive.mp4") -> subprocess.Popen[bytes]:
         """Start the unit on *source*; its log is added to `unit.log` beside its configuration."""
