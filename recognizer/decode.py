@@ -13,13 +13,21 @@ from recognizer.vote import LEAST_PROBABILITY
 Probabilities = npt.NDArray[np.float32]
 
 
-def positions(slots: Probabilities, characters: Sequence[str]) -> tuple[Position, ...]:
+def positions(
+    slots: Probabilities, characters: Sequence[str], temperature: float = 1.0
+) -> tuple[Position, ...]:
     """Return one position for each of *slots* in which most likely a character stands.
+
+    Probabilities are raised to 1 / *temperature* and made to sum to 1 again; the likeliest character stays.
 
     *slots* has shape (slots, characters); *characters* names its columns, "" for "nothing stands here".
     Raises InferenceFailedError if a slot is no probability distribution.
     """
-    return tuple(position for slot in _distributions(slots) if (position := _position(slot, characters)))
+    return tuple(
+        position
+        for slot in _tempered(_distributions(slots), temperature)
+        if (position := _position(slot, characters))
+    )
 
 
 def opinion(shares: Probabilities, codes: Sequence[Jurisdiction | None]) -> JurisdictionOpinion | None:
@@ -44,6 +52,13 @@ def _position(slot: Probabilities, characters: Sequence[str]) -> Position:
         for index in order
         if slot[index] >= LEAST_PROBABILITY
     )
+
+
+def _tempered(slots: Probabilities, temperature: float) -> Probabilities:
+    if temperature == 1.0:
+        return slots
+    powers = np.clip(slots, 0.0, 1.0).astype(np.float64) ** (1.0 / temperature)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
 def _distributions(rows: Probabilities) -> Probabilities:

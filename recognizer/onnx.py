@@ -244,6 +244,7 @@ class _Reader(BaseOCR):  # type: ignore[misc]  # fast-alpr ships no types
         self._characters = tuple("" if character == pad else character for character in alphabet)
         labels = plate_config.plate_regions or ()
         self._codes = tuple(jurisdiction(label) for label in labels) if self._model.has_region_head else ()
+        self._temperature = model.temperature or 1.0
         self._outputs = [str(self._model.plate_output_name)]
         if self._codes:
             self._outputs.append(str(self._model.region_output_name))
@@ -266,7 +267,7 @@ class _Reader(BaseOCR):  # type: ignore[misc]  # fast-alpr ships no types
             raise InferenceFailedError(
                 f"the reader gave {slots.shape[0]} slots, not {config.max_plate_slots}"
             )
-        read = decode.positions(slots, self._characters)
+        read = decode.positions(slots, self._characters, self._temperature)
         opinion = decode.opinion(outputs[1][0], self._codes) if self._codes else None
         return Reading(
             text="".join(position[0][0] for position in read),

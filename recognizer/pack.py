@@ -54,6 +54,9 @@ class Model:
     """The reader's plate configuration."""
     threshold: float | None = None
     """The detector's confidence below which its boxes are dropped."""
+    temperature: float | None = None
+    """Makes the reader's probabilities true shares: each is raised to 1 / temperature. Below 1 sharpens, as a
+    reader trained on softened targets needs. None is 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,8 @@ def encode_pack(pack: Pack) -> str:
         lines += [f"licence = {_quoted(model.licence)}", f"source = {_quoted(model.source)}"]
         if model.threshold is not None:
             lines.append(f"threshold = {model.threshold!r}")
+        if model.temperature is not None:
+            lines.append(f"temperature = {model.temperature!r}")
         if model.config is not None:
             lines.append("config = { " + ", ".join(_file_lines(model.config)) + " }")
         lines.append("input = " + _tensor_line(model.input))
@@ -221,8 +226,11 @@ def _model(table: _Table) -> Model:
         outputs=tuple(_tensor(row) for row in table.rows("outputs")),
         config=config,
         threshold=table.number("threshold"),
+        temperature=table.number("temperature"),
     )
     table.done()
+    if model.temperature is not None and not 0.05 <= model.temperature <= 20.0:
+        raise ValueError(f"temperature {model.temperature} is not between 0.05 and 20")
     return model
 
 

@@ -17,8 +17,8 @@ FOLDER = Path("pack")
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=20)
 files = st.builds(
     ModelFile,
-    st.from_regex(r"[a-z0-9-]{1,9}(/[a-z0-9-]{1,9}){0,2}", fullmatch=True),
-    st.text("0123456789abcdef", min_size=64, max_size=64),
+    st.sampled_from(["reader.onnx", "builtin/plate-reader.onnx", "a b/Ö.onnx"]),
+    st.binary(min_size=32, max_size=32).map(bytes.hex),
     st.integers(0, 2**40),
 )
 tensors = st.builds(
@@ -37,7 +37,17 @@ packs = st.builds(
     texts,
     st.just(FOLDER),
     st.builds(Model, files, texts, texts, tensors, outputs, st.none() | files, shares),
-    st.builds(Model, files, texts, texts, tensors, outputs, files, st.none() | shares),
+    st.builds(
+        Model,
+        files,
+        texts,
+        texts,
+        tensors,
+        outputs,
+        files,
+        st.none() | shares,
+        st.none() | st.floats(0.05, 20.0),
+    ),
     st.lists(measurements, max_size=3).map(tuple),
 )
 
@@ -91,6 +101,7 @@ def test_a_folder_without_a_manifest_is_no_pack(tmp_path: Path) -> None:
         ("threshold = 0.4\n", "", "detector.threshold is missing"),
         ("threshold = 0.4", "treshold = 0.4", "unknown key 'treshold'"),
         ("[reader]", "[raeder]", "reader is missing"),
+        ("[reader]", "[reader]\ntemperature = 0", "temperature 0.0 is not between"),
         ('file = "reader.onnx"', 'file = "../reader.onnx"', "outside the pack's folder"),
         ('file = "reader.onnx"', 'file = "/reader.onnx"', "outside the pack's folder"),
         ('sha256 = "', 'sha256 = "X', "not 64 lower-case hexadecimal digits"),

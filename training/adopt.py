@@ -4,20 +4,31 @@
         --detector-run training/runs/detector-first --reader models/builtin/plate-reader.onnx \\
         --reader-config models/builtin/plate-reader.yaml --reader-run training/runs/reader-first
 
+The reader's temperature is fitted here, on the validation crops of sets whose other part it was trained on,
+so that 0.9 is right nine times out of ten; sets that are measured whole take no part.
+
 The accuracy table starts empty, for the figures of other files are not these files' figures: run
 `python -m training.evaluate --write` next.
 """
 
 import argparse
+import csv
 import hashlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import onnxruntime
+from fast_plate_ocr import LicensePlateRecognizer
 
 from recognizer.manifest import BUILTIN, load_pack
 from recognizer.pack import MANIFEST, Model, ModelFile, Pack, Tensor, encode_pack
+from training.detector.frames import shared_root
 
 LICENCE = "Apache-2.0"
+CALIBRATION = ("openlpr_faisal", "us_reddit_plat", "openimages_useu", "kaggle_cars433")
 _DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 DETECTOR_IN = ("RGB in 0..1, letterboxed on grey 114",)
 DETECTOR_OUT = (
@@ -50,6 +61,43 @@ def tensors(
     return found[0][0], tuple(found[1])
 
 
+def labels(path: Path) -> Iterator[tuple[Path, str]]:
+    """Give picture and text of each labelled picture whose text is fully known."""
+    with path.open(newline="", encoding="utf-8-sig") as handle:
+        for row in csv.DictReader(handle):
+            text = row["plate_text"].strip()
+            if re.fullmatch(r"[A-Z0-9]+", text):
+                yield path.parent / row["image_path"], text
+
+
+def temperature(weights: Path, config: Path) -> float:
+    """Return what makes the reader's probabilities fit validation crops best, in steps of 5 %."""
+    plates = LicensePlateRecognizer(
+        onnx_model_path=weights, plate_config_path=config, providers=["CPUExecutionProvider"]
+    )
+    right, all_shares = [], []
+    for name in CALIBRATION:
+        folder = shared_root() / "data" / "ocr" / name
+        for path, text in labels(folder / "val.csv"):
+            pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if pixels is None:
+                raise SystemExit(f"{path} cannot be read")
+            size = (plates.config.img_width, plates.config.img_height)
+            resized = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), size)
+            [slots] = plates.model.run(["plate"], {"input": resized[np.newaxis]})[0]
+            padded = text.ljust(len(slots), plates.config.pad_char)
+            all_shares.append(np.clip(slots.astype(np.float64), 1e-9, 1.0))
+            right.append([plates.config.alphabet.index(c) for c in padded])
+    logs, truth = np.log(np.concatenate(all_shares)), np.concatenate(right)
+
+    def surprise(candidate: float) -> float:
+        scaled = logs / candidate
+        return float(np.mean(np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(truth)), truth]))
+
+    candidates = [round(1.05**step, 3) for step in range(-40, 41)]
+    return min(candidates, key=surprise)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     for name in ("detector", "detector-run", "reader", "reader-config", "reader-run"):
@@ -77,6 +125,7 @@ def main() -> None:
             input=crop,
             outputs=read,
             config=model_file(arguments.reader_config, folder),
+            temperature=temperature(arguments.reader, arguments.reader_config),
         ),
     )
     (folder / MANIFEST).write_text(encode_pack(pack), encoding="utf-8")

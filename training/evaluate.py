@@ -50,7 +50,7 @@ from recognizer.pack import MANIFEST, Measurement, ModelFile, encode_pack
 from recognizer.plate import fold, normalise
 from recognizer.read import PlateRead
 from recognizer.track import Tracker
-from training.adopt import READER_IN, READER_OUT, tensors
+from training.adopt import READER_IN, READER_OUT, labels, tensors
 from training.detector.frames import read_set, shared_root
 
 FRAMES = ("pl_put_2acholsk1", "nl_tudelft", "at_gabrielr33", "us_mcam16", "us_cal_ew2266")
@@ -76,15 +76,6 @@ def scorer(name: str) -> Any:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     return importlib.import_module(name)
-
-
-def labels(path: Path) -> Iterator[tuple[Path, str]]:
-    """Give picture and text of each labelled picture whose text is fully known."""
-    with path.open(newline="", encoding="utf-8-sig") as handle:
-        for row in csv.DictReader(handle):
-            text = row["plate_text"].strip()
-            if re.fullmatch(r"[A-Z0-9]+", text):
-                yield path.parent / row["image_path"], text
 
 
 def end_to_end(recognizer: Recognizer, name: str) -> Measurement:
