@@ -73,7 +73,7 @@ class Outbox:
         self._connection = connection
         self._name = name
         self._new_id = new_id
-        # Reads in no batch; None: to be counted. Counting takes tens of milliseconds for a 30-day backlog, and
+        # Reads in no batch; None: to be counted. That takes tens of milliseconds for a 30-day backlog, and it
         # is asked for after every commit.
         self._unbatched: int | None = None
         with outbox_file.translated(name):
