@@ -269,15 +269,9 @@ def _house(rng: np.random.Generator, side: int, x: float, z: float, wide: float)
         cv2.LINE_AA,
     )
     cv2.rectangle(image, (0, 0), (w, round(0.35 * m)), (*(wall * 0.7).tolist(), 255), -1)
-    if side > 0:
-        order = ((x, tall, z), (x, tall, z + wide), (x, 0, z + wide), (x, 0, z))
-        # The left edge of the texture is the near end here, so words run away from the camera.
-    else:
-        order = ((x, tall, z + wide), (x, tall, z), (x, 0, z), (x, 0, z + wide))
-    if side > 0:
-        order = ((x, tall, z), (x, tall, z + wide), (x, 0, z + wide), (x, 0, z))
-        image, glow = np.ascontiguousarray(image), glow
-    front = Piece(z + wide, order if side < 0 else order, Texture(image, glow))
+    near, far = ((x, tall, z), (x, 0, z)), ((x, tall, z + wide), (x, 0, z + wide))
+    left, right = (far, near) if side > 0 else (near, far)
+    front = Piece(z + wide, (left[0], right[0], right[1], left[1]), Texture(image, glow))
     gable = np.full((48, 24, 4), 255, np.uint8)
     gable[..., :3] = (wall * 0.62).clip(0, 255).astype(np.uint8)
     depth = side * 9.0

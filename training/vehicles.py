@@ -145,37 +145,18 @@ def paint_vehicle(canvas: Canvas, vehicle: Vehicle, pose: Pose, drift_m: tuple[f
     away_x, away_z = canvas.camera.x_m - pose.x_m, canvas.camera.z_m - pose.z_m
     beside = away_x * np.cos(pose.heading_rad) - away_z * np.sin(pose.heading_rad)
     if abs(beside) > half:
+        # The flank is drawn with the near end on its left; seen from its right-hand side it is mirrored.
         s = 1.0 if beside > 0 else -1.0
-        near, far = (0.0, length)
-        order = (near, far) if s > 0 else (far, near)
-        # The texture is drawn with the near end on its left; seen from the other flank it is mirrored.
-        left, right = order
-        if s > 0:
-            lower = (
-                at(half, shape.belt, left),
-                at(half, shape.belt, right),
-                at(half, 0, right),
-                at(half, 0, left),
-            )
-            upper = (
-                at(inset, shape.roof, high),
-                at(inset, shape.roof, length - far_high),
-                at(half, shape.belt, length - far_low),
-                at(half, shape.belt, low),
-            )
-        else:
-            lower = (
-                at(-half, shape.belt, 0),
-                at(-half, shape.belt, length),
-                at(-half, 0, length),
-                at(-half, 0, 0),
-            )
-            upper = (
-                at(-inset, shape.roof, high),
-                at(-inset, shape.roof, length - far_high),
-                at(-half, shape.belt, length - far_low),
-                at(-half, shape.belt, low),
-            )
+        lower = (
+            at(s * half, shape.belt, 0),
+            at(s * half, shape.belt, length),
+            at(s * half, 0, length),
+            at(s * half, 0, 0),
+        )
+        upper = (
+            at(s * inset, shape.roof, high), at(s * inset, shape.roof, length - far_high),
+            at(s * half, shape.belt, length - far_low), at(s * half, shape.belt, low),
+        )  # fmt: skip
         face("side", *lower)
         face("side_glass", *upper)
     if canvas.camera.y_m > shape.roof - 0.1:
@@ -544,7 +525,7 @@ def _side(shape: Shape, paint: "np.ndarray[tuple[int], np.dtype[np.float32]]", f
     _shaded(image, body, paint * 0.86, np.random.default_rng(1))
     for z in (0.85, shape.length - 0.85):
         centre = (round(z * m), round(h - 0.33 * m))
-        cv2.circle(image, centre, round(0.40 * m), (20, 20, 20, 255), -1, cv2.LINE_AA)
+        cv2.circle(image, centre, round(0.36 * m), (20, 20, 20, 255), -1, cv2.LINE_AA)
         cv2.circle(image, centre, round(0.32 * m), (32, 32, 33, 255), -1, cv2.LINE_AA)
         cv2.circle(image, centre, round(0.20 * m), (140, 140, 142, 255), -1, cv2.LINE_AA)
         for spoke in range(5):

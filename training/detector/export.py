@@ -83,7 +83,7 @@ def end_to_end(net: PlateNet, size_px: int) -> onnx.ModelProto:
 
     add("Sub", ["images", "grey"], "from_grey")
     add("Abs", ["from_grey"], "difference")
-    for side, axes, axis in (("row", "axes_for_rows", "row_axis"), ("column", "axes_for_columns", "column_axis")):
+    for side, axes in (("row", "axes_for_rows"), ("column", "axes_for_columns")):
         add("ReduceMax", ["difference", axes], f"{side}_difference", keepdims=0)
         add("Greater", [f"{side}_difference", "least_difference"], f"{side}_is_picture")
         add("Cast", [f"{side}_is_picture"], f"{side}_marks", to=TensorProto.INT32)

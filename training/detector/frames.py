@@ -1,5 +1,6 @@
 """Labelled frames on disk, read into values."""
 
+import csv
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -61,3 +62,16 @@ def _read(path: Path) -> Pixels:
     if pixels is None:
         raise FileNotFoundError(f"cannot read picture {path.name} of {path.parent.parent.name}")
     return np.asarray(pixels, np.uint8)
+
+
+def read_boxes(name: str) -> Iterator[LabelledFrame]:
+    """Give the frames of end-to-end set *name* that its ``boxes.csv`` has boxes for. Validation only."""
+    folder = shared_root() / "data" / "e2e" / name
+    boxes: dict[str, list[list[float]]] = {}
+    with (folder / "boxes.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            boxes.setdefault(row["image_path"], []).append([float(row[k]) for k in ("x1", "y1", "x2", "y2")])
+    for path, rows in boxes.items():
+        yield LabelledFrame(
+            f"{name}/{path}", _read(folder / path), np.array(rows, np.float32), stretched=False
+        )

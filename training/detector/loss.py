@@ -26,9 +26,7 @@ class LevelTarget:
 def targets(boxes: Tensor, size_px: int) -> list[LevelTarget]:
     """Return one target per stride for *boxes*, (n, 6): batch, left, top, right, bottom, kind."""
     batch = int(boxes[:, 0].max().item()) + 1 if len(boxes) else 0
-    return [
-        _level(boxes, size_px // stride, stride, level, batch) for level, stride in enumerate(STRIDES)
-    ]
+    return [_level(boxes, size_px // stride, stride, level, batch) for level, stride in enumerate(STRIDES)]
 
 
 def _level(boxes: Tensor, cells: int, stride: int, level: int, batch: int) -> LevelTarget:
@@ -42,8 +40,11 @@ def _level(boxes: Tensor, cells: int, stride: int, level: int, batch: int) -> Le
         index = int(row[0])
         left, top, right, bottom, kind = (float(v) for v in row[1:])
         width, height = right - left, bottom - top
+        if kind == PLATE and not low * 0.8 <= width < high * 1.25:
+            # Another level answers. What this one sees, letters or a speck, is background to it.
+            continue
         if kind != PLATE or not low <= width < high:
-            # Either nobody knows, or another level answers: this one is not asked here.
+            # Nobody knows, or it is nearly this level's business: it is not asked here.
             inside_y = (grid > top - stride / 2) & (grid < bottom + stride / 2)
             inside_x = (grid > left - stride / 2) & (grid < right + stride / 2)
             weight[index, inside_y[:, None] & inside_x[None, :]] = 0.0
@@ -72,8 +73,13 @@ def _level(boxes: Tensor, cells: int, stride: int, level: int, batch: int) -> Le
     )
 
 
-def loss(heads: tuple[Tensor, Tensor, Tensor], wanted: list[LevelTarget]) -> tuple[Tensor, dict[str, float]]:
-    """Return the total to minimise and its parts, each per answering cell or plate centre."""
+def loss(
+    heads: tuple[Tensor, Tensor, Tensor], wanted: list[LevelTarget], background: float
+) -> tuple[Tensor, dict[str, float]]:
+    """Return the total to minimise and its parts, each per answering cell or plate centre.
+
+    *background* weighs false heat against missed centres: samples are denser in plates than streets are.
+    """
     heat_sum = torch.zeros(())
     centres = 0.0
     fitted: list[Tensor] = []
@@ -85,7 +91,7 @@ def loss(heads: tuple[Tensor, Tensor, Tensor], wanted: list[LevelTarget]) -> tup
         centre = target.heat == 1.0
         hit = -((1 - p) ** 2) * p.log()
         false = -((1 - target.heat) ** 4) * p**2 * (1 - p).log()
-        heat_sum = heat_sum + (torch.where(centre, hit, false) * target.weight).sum()
+        heat_sum = heat_sum + (torch.where(centre, hit, false * background) * target.weight).sum()
         centres += float(centre.sum())
         index, row, column = target.where.unbind(1)
         cell = head[index, :, row, column]

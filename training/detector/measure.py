@@ -1,5 +1,6 @@
 """How many plates are found, how many false ones are claimed: by set, by plate width, by threshold."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -42,7 +43,7 @@ class Outcome:
 
     def recall_by_width(self, overlap: float, threshold: float) -> dict[str, tuple[float, int]]:
         table: dict[str, tuple[float, int]] = {}
-        for low, high in zip(WIDTH_BINS, WIDTH_BINS[1:], strict=False):
+        for low, high in itertools.pairwise(WIDTH_BINS):
             inside = [
                 score >= threshold
                 for score, width in zip(self.found_at[overlap], self.widths_px, strict=True)
@@ -86,7 +87,9 @@ def iou(first: Boxes, second: Boxes) -> "np.ndarray[tuple[int, int], np.dtype[np
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     inner = np.prod((high - low).clip(0), axis=2)
-    area = np.prod(first[:, 2:] - first[:, :2], axis=1)[:, None] + np.prod(second[:, 2:] - second[:, :2], axis=1)
+    area = np.prod(first[:, 2:] - first[:, :2], axis=1)[:, None] + np.prod(
+        second[:, 2:] - second[:, :2], axis=1
+    )
     return np.asarray(inner / np.maximum(area - inner, 1e-6), np.float32)
 
 

@@ -4,6 +4,8 @@ Every level gives six maps: centre heat, overlap (how well the box will fit) and
 the distances from the cell's centre to the left, top, right and bottom edge, in strides.
 """
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -97,7 +99,7 @@ def fused(net: PlateNet) -> PlateNet:
     for module in copied.modules():
         if isinstance(module, nn.Sequential):
             children = list(module.named_children())
-            for (name, first), (after, second) in zip(children, children[1:], strict=False):
+            for (name, first), (after, second) in itertools.pairwise(children):
                 if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                     setattr(module, name, torch.nn.utils.fuse_conv_bn_eval(first, second))
                     setattr(module, after, nn.Identity())

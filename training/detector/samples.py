@@ -1,5 +1,6 @@
 """Training samples: crops and tilings of labelled frames, at every plate width the detector must learn."""
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,8 @@ class SampleMaker:
         low, high = self._config.widths_px
         high = {1: high, 2: high * 0.5, 3: high * 0.28}[pieces]
         found: list[Boxes] = []
-        for top, bottom in zip(cuts_y, cuts_y[1:], strict=False):
-            for left, right in zip(cuts_x, cuts_x[1:], strict=False):
+        for top, bottom in itertools.pairwise(cuts_y):
+            for left, right in itertools.pairwise(cuts_x):
                 target = float(np.exp(rng.uniform(np.log(low if pieces > 1 else low * 1.5), np.log(high))))
                 boxes = self._piece(rng, canvas[top:bottom, left:right], target)
                 boxes[:, [0, 2]] += left
@@ -165,7 +166,9 @@ def _placed(
     visible = np.prod(shown, axis=1) / np.maximum(np.prod(extent, axis=1), 1e-6)
     kinds = np.full((len(boxes), 1), kind, np.float32)
     kinds[(visible < 0.6) | (shown[:, 0] < 9) | (shown[:, 1] < 3)] = IGNORED
-    return np.concatenate([clipped, kinds], axis=1)[visible > 0.05]
+    # The remains of a large plate, a few letters, are no plate: they stay background.
+    remains = (visible < 0.35) & (extent[:, 0] > 150)
+    return np.concatenate([clipped, kinds], axis=1)[(visible > 0.05) & ~remains]
 
 
 def _photometric(rng: np.random.Generator, pixels: Pixels) -> Pixels:

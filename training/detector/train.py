@@ -28,6 +28,7 @@ from training.detector.samples import SampleConfig, SampleMaker, read_ignored
 
 HERE = Path(__file__).parent
 RUNS = HERE.parent / "runs"
+SAVE_EVERY_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class TrainConfig:
     check_every_s: float
     sets: dict[str, float]
     sample: SampleConfig
+    background: float = 1.0
+    """Weight of false heat; see `loss`."""
     start_from: str = ""
     """Checkpoint to begin with, relative to the repository; empty for a fresh network."""
 
@@ -69,7 +72,10 @@ class Batches(torch.utils.data.IterableDataset[tuple[Tensor, Tensor]]):
                 rows.append(np.concatenate([np.full((len(boxes), 1), index, np.float32), boxes], axis=1))
             # The last row only says how many pictures there are; it is too small to matter.
             rows.append(np.array([[self._batch - 1, 0, 0, 0.1, 0.1, 0]], np.float32))
-            yield torch.from_numpy(np.ascontiguousarray(pixels)), torch.from_numpy(np.concatenate(rows)).float()
+            yield (
+                torch.from_numpy(np.ascontiguousarray(pixels)),
+                torch.from_numpy(np.concatenate(rows)).float(),
+            )
 
 
 def detector(net: PlateNet, size_px: int, least: float = 0.05) -> "Any":
@@ -108,6 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("config", type=Path)
     parser.add_argument("--seconds", type=float, help="end sooner than the configuration says")
+    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     config = read_config(arguments.config)
     seconds = arguments.seconds or config.seconds
@@ -115,7 +122,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(arguments.config.read_text())
     torch.manual_seed(config.seed)
-    torch.set_num_threads(2)
+    torch.set_num_threads(arguments.threads)
 
     frames, weights = [], []
     for name, weight in config.sets.items():
@@ -131,7 +138,9 @@ def main() -> None:
     if config.start_from:
         net.load_state_dict(torch.load(HERE.parents[1] / config.start_from)["net"])
     average = copy.deepcopy(net).eval()
-    optimizer = torch.optim.AdamW(net.parameters(), lr=config.peak_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=config.peak_rate, weight_decay=config.weight_decay, fused=True
+    )
     step, spent = 0, 0.0
     resume = folder / "resume.pt"
     if resume.exists():
@@ -143,18 +152,20 @@ def main() -> None:
     loader = torch.utils.data.DataLoader(
         Batches(maker, config.batch, config.seed + step), batch_size=None, num_workers=1, prefetch_factor=6
     )
+    averaged = [value for value in average.state_dict().values() if value.is_floating_point()]
+    learned = [value for value in net.state_dict().values() if value.is_floating_point()]
     log = (folder / "log.jsonl").open("a", buffering=1)
-    began, checked = time.monotonic() - spent, spent
+    began, checked, saved = time.monotonic() - spent, spent, spent
     running: dict[str, float] = {}
     for pixels, boxes in loader:
         spent = time.monotonic() - began
         progress = min(1.0, spent / seconds)
-        warm = min(1.0, (step + 1) / 200)
+        warm = min(1.0, (step + 1) / 100)
         rate = config.peak_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
         for group in optimizer.param_groups:
             group["lr"] = rate
         batch = pixels.contiguous(memory_format=torch.channels_last).float() / 255.0
-        total, parts = loss(net(batch), targets(boxes, config.sample.size_px))
+        total, parts = loss(net(batch), targets(boxes, config.sample.size_px), config.background)
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
@@ -162,26 +173,31 @@ def main() -> None:
         step += 1
         keep = min(config.ema, (1 + step) / (20 + step))
         with torch.no_grad():
-            for mean, value in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
-                if mean.dtype.is_floating_point:
-                    mean.lerp_(value, 1 - keep)
-                else:
-                    mean.copy_(value)
+            torch._foreach_lerp_(averaged, learned, 1 - keep)
         for key, value in parts.items():
             running[key] = running.get(key, value) * 0.98 + value * 0.02
         if step % 50 == 0:
             row = {"step": step, "images": step * config.batch, "s": round(spent), "rate": round(rate, 6)}
             log.write(json.dumps(row | {k: round(v, 4) for k, v in running.items()}) + "\n")
         ended = progress >= 1.0
-        if ended or spent - checked >= config.check_every_s:
+        if spent - checked >= config.check_every_s or (ended and config.check_every_s < seconds):
             checked = spent
             table = check(average, held, 512)
             log.write(json.dumps({"step": step, "images": step * config.batch, "check_at_512": table}) + "\n")
-            state = {"net": net.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+        if ended or spent - saved >= SAVE_EVERY_S:
+            saved = spent
+            state = {
+                "net": net.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            }
             torch.save(state | {"step": step, "spent": spent}, resume)
         if ended:
             break
-    half = {key: value.half() if value.dtype.is_floating_point else value for key, value in average.state_dict().items()}
+    half = {
+        key: value.half() if value.dtype.is_floating_point else value
+        for key, value in average.state_dict().items()
+    }
     torch.save({"net": half}, folder / "checkpoint.pt")
 
 
