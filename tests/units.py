@@ -36,7 +36,7 @@ class Station:
 
     def held(self) -> list[tuple[str, str]]:
         """Read id and plate of every read that the department holds."""
-        database = Database(self.department / "department.db")
+        database = Database(self.department / "department.sqlite")
         try:
             return [(str(row["read_id"]), str(row["plate"])) for row in database["reads"].rows]
         finally:
