@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+from argon2 import PasswordHasher
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
@@ -21,6 +22,7 @@ from sqlalchemy import select
 
 from hotlist_cache.hit import HotlistHit
 from recognizer.read import PlateRead
+from server import access
 from server.database import reading
 from server.department import Administrator, Department, found, open_department
 from server.enrolment import UnitAddresses, enroll
@@ -30,6 +32,10 @@ from server.tables import audit
 from sync.batch import Batch, SealedRead, SignedBatch, encode_batch
 from sync.record import encode_record
 from sync.seal import EpochSealer
+
+# Hashing is meant to be costly, and tests log in some hundred times. `test_server_access` asks a fresh
+# interpreter for the cost that people's passwords get.
+access._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 ROOT = Path(__file__).parent.parent
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)

@@ -1,11 +1,13 @@
 """Logging in: who may, who may not, and what is written down of it."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from departments import NOW, PASSWORD, a_department, audited
+from departments import NOW, PASSWORD, ROOT, a_department, audited
 from sqlalchemy import select, text, update
 
 from server.access import Access, LoginRefusedError, Purpose, Role, add_account, change_account
@@ -154,6 +156,13 @@ def test_neither_password_nor_session_secret_stands_in_the_database(
         assert connection.execute(select(sessions.c.token_digest)).scalar_one()
         hashes = connection.execute(select(accounts.c.password_hash)).scalars().all()
     assert all(stored.startswith("$argon2id$") for stored in hashes)
+
+
+def test_a_stolen_password_hash_is_costly_to_try() -> None:
+    code = "from server.access import _hasher as h; print(h.type.name, h.time_cost, h.memory_cost)"
+    kind, passes, kibibytes = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT).split()
+    # OWASP's least for Argon2id: 19 MiB and two passes.
+    assert (kind, int(passes) >= 2, int(kibibytes) >= 19 * 1024) == (b"ID", True, True)
 
 
 @pytest.mark.parametrize("password", ["", "short", "x" * 257])
