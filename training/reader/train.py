@@ -85,6 +85,11 @@ class Feed:
         self._rendered = load_chunks(self._root / self._config.rendered_dir)
         return sum(len(chunk) for chunk in self._rendered)
 
+    def contents(self) -> dict[str, int]:
+        """Return how many crops there are of each kind; those of real plates are altered views."""
+        real = {name: len(samples) for name, samples in self._real.items()}
+        return {"rendered": sum(len(chunk) for chunk in self._rendered), **real}
+
     def batch(self, progress: float) -> tuple[Tensor, Targets]:
         """Return crops and targets for a run that is *progress* (0..1) old."""
         size = self._config.batch
@@ -236,6 +241,7 @@ def run(config: RunConfig, name: str) -> None:
                 _draw_curve(log, checks, out / "curve.png")
         checks.append({"crops": float(step * config.batch), **_checked(average, sets)})
         handle.write(json.dumps({"check": checks[-1]}) + "\n")
+    (out / "data.json").write_text(json.dumps(feed.contents(), indent=1) + "\n")
     export(average, repository / config.model)
     _save(average, repository / "training/reader/checkpoint.pt")
     _draw_curve(log, checks, out / "curve.png")
