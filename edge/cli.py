@@ -18,7 +18,7 @@ from edge.config import load_config
 from edge.errors import EdgeError
 from edge.logs import configure_logs
 from recognizer.errors import ModelInvalidError, RecognizerError
-from sync.errors import SyncError
+from sync.errors import OutboxVersionError, SyncError
 
 app = typer.Typer(
     name="alpr-edge",
@@ -219,7 +219,7 @@ def guarded(command: Callable[[], object]) -> int:
     except EdgeError as error:
         code = error.exit_code
         line = str(error)
-    except ModelInvalidError as error:
+    except (ModelInvalidError, OutboxVersionError) as error:
         code, line = EXIT_CONFIG, str(error)
     except RecordingUnreadableError as error:
         code, line = EXIT_NO_INPUT, str(error)

@@ -124,12 +124,16 @@ def _state(folder: Path) -> Path:
 
 def _outbox(path: Path, alarms: "SimpleQueue[str]") -> Outbox:
     try:
-        return open_outbox(path)
+        outbox = open_outbox(path)
     except OutboxCorruptError as error:
         aside = quarantine(path)
         log.error("store.damaged", why=str(error), aside=str(aside))
         alarms.put("The read store was damaged and set aside. Tell the technician")
-        return open_outbox(path)
+        outbox = open_outbox(path)
+    # What the server refused is tried again in new batches: who restarts the unit has seen to the cause.
+    if released := outbox.release_refused():
+        log.warning("batch.released", reads=released)
+    return outbox
 
 
 def _keeper(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from queue import Queue
+from typing import TypeVar
 
 import structlog
 
@@ -10,14 +11,18 @@ from edge.clock import Clock
 from edge.keeper import Acknowledged, Message, NextBatch, Refused
 from edge.status import TransferHealth
 from sync.batch import Batch, Receipt
-from sync.errors import RefusedError
+from sync.errors import DiskFullError, RefusedError
 from sync.session import Session
 from sync.upload import Upload
 
 KEEPER_PATIENCE_S = 60.0
 """The keeper answers after at most a commit and a purge; a slow card may take seconds over each."""
 
+DISK_PATIENCE_S = 30.0
+
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 class KeeperStore:
@@ -28,21 +33,28 @@ class KeeperStore:
 
     def next_batch(self) -> Batch | None:
         """Return the batch to send, the same until one of the other two was called for it."""
-        reply: Queue[Batch | None] = Queue()
+        reply: Queue[Batch | DiskFullError | None] = Queue()
         self._keeper.put(NextBatch(reply))
-        return reply.get(timeout=KEEPER_PATIENCE_S)
+        return _told(reply)
 
     def accept(self, receipt: Receipt, data: bytes) -> None:
         """Keep a checked receipt; when this returns it is on the disk."""
-        done: Queue[None] = Queue()
+        done: Queue[DiskFullError | None] = Queue()
         self._keeper.put(Acknowledged(receipt, data, done))
-        done.get(timeout=KEEPER_PATIENCE_S)
+        _told(done)
 
     def set_aside(self, batch_id: str, why: str) -> None:
         """Never send this batch again, and keep its reads."""
-        done: Queue[None] = Queue()
+        done: Queue[DiskFullError | None] = Queue()
         self._keeper.put(Refused(batch_id, why, done))
-        done.get(timeout=KEEPER_PATIENCE_S)
+        _told(done)
+
+
+def _told(answer: "Queue[T | DiskFullError]") -> T:
+    found = answer.get(timeout=KEEPER_PATIENCE_S)
+    if isinstance(found, DiskFullError):
+        raise found
+    return found
 
 
 class Courier:
@@ -56,7 +68,13 @@ class Courier:
 
     def work(self) -> float:
         """Do what is due, at most one exchange; return how many seconds nothing will be due."""
-        exchanged = self._upload.step()
+        try:
+            exchanged = self._upload.step()
+        except DiskFullError as error:
+            # The batch is still the next to send, and the server knows it again by its bytes.
+            self.health = replace(self.health, last_error=str(error))
+            log.error("upload.disk_full", why=str(error))
+            return DISK_PATIENCE_S
         if exchanged.receipt is not None:
             uploaded = self.health.uploaded + exchanged.receipt.reads
             self.health = replace(self.health, connected=True, last_error="", uploaded=uploaded)

@@ -33,6 +33,7 @@ from edge.reckoning import Driven, transfer_health, whole_status
 from edge.status import Status, write_status
 from hotlist_cache.entry import Priority
 from hotlist_cache.hit import Alert
+from sync.errors import NotTrustedError, RefusedError
 from sync.https import HttpsTransport
 from sync.mqtt import MqttLink
 from sync.transfer_clock import TransferLevel, transfer_clock
@@ -231,13 +232,18 @@ class Daemon:
             wav_dir=parts.run_dir,
             alerts=self._alert_count,
             latencies_ms=self.latencies_ms,
-            faults=tuple(self._faults.values()),
+            faults=(*self._faults.values(), *self._broker_faults()),
         )
         write_status(parts.run_dir, status)
         if all(self._lively(worker) for worker in self._workers):
             parts.notifier.watchdog()
         parts.notifier.status(f"{status.reads} reads, {status.hits} hits, {transfer.queued} to transfer")
         return status
+
+    def _broker_faults(self) -> tuple[str, ...]:
+        # An unreachable broker is a garage without Wi-Fi; one that says no is for the technician.
+        error = None if self._parts.link is None else self._parts.link.last_error
+        return (f"broker: {error}",) if isinstance(error, NotTrustedError | RefusedError) else ()
 
     def _warn_of_transfer(self, level: TransferLevel) -> None:
         if level > self._level:
@@ -296,7 +302,10 @@ class Daemon:
             if worker is not self._keeper:
                 ended = worker.join(SHUTDOWN_LIMIT_S) and ended
         parts.keeper.queue.put(Stop())
-        ended = self._keeper.join(SHUTDOWN_LIMIT_S) and ended
+        if self._keeper.join(SHUTDOWN_LIMIT_S):
+            parts.keeper.close()
+        else:
+            ended = False  # the file is closed by the end of the process, as after a power cut
         while not self._told.empty():
             self._sound(0.0)
         self._sounded(parts.sounder.pump())

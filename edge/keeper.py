@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from queue import Empty, Queue
+from typing import TypeVar
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
@@ -34,12 +35,14 @@ PURGE_EVERY_S = 60.0
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class NextBatch:
     """Asks for the batch to send next; the answer, None for an empty outbox, is put into *reply*."""
 
-    reply: Queue[Batch | None]
+    reply: Queue[Batch | DiskFullError | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Acknowledged:
     receipt: Receipt
     data: bytes
     """As it came, kept as the proof."""
-    done: Queue[None]
+    done: Queue[DiskFullError | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Refused:
 
     batch_id: str
     why: str
-    done: Queue[None]
+    done: Queue[DiskFullError | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,10 @@ class Keeper:
                 return
             self.due()
 
+    def close(self) -> None:
+        """Let go of the store, once the thread has ended."""
+        self._outbox.close()
+
     def due(self) -> None:
         """Do what its time has come for: commit what waited long enough, purge."""
         if self._waiting and self._patience_s() <= 0:
@@ -137,17 +144,17 @@ class Keeper:
                 self._keep(message)
             case NextBatch():
                 self._commit()
-                message.reply.put(self._next_batch())
+                message.reply.put(_unless_full(self._next_batch))
             case Acknowledged():
-                self._outbox.accept(message.receipt, message.data)
-                message.done.put(None)
-                log.info("batch.acknowledged", batch=message.receipt.batch_id, reads=message.receipt.reads)
+                receipt, data = message.receipt, message.data
+                message.done.put(_unless_full(lambda: self._outbox.accept(receipt, data)))
+                log.info("batch.acknowledged", batch=receipt.batch_id, reads=receipt.reads)
                 self._purge()
             case Refused():
-                self._outbox.set_aside(message.batch_id, message.why)
-                message.done.put(None)
+                batch_id, why = message.batch_id, message.why
+                message.done.put(_unless_full(lambda: self._outbox.set_aside(batch_id, why)))
                 self.counts = self._outbox.counts()
-                log.error("batch.refused", batch=message.batch_id, why=message.why)
+                log.error("batch.refused", batch=batch_id, why=why)
             case Flush():
                 self._commit()
                 self._purge()
@@ -225,7 +232,11 @@ class Keeper:
     def _purge(self) -> None:
         now = self._clock.now()
         self._purged_at_ns = now.monotonic_ns
-        gone = self._outbox.purge(now.utc, timedelta(hours=self._retention.local_window_h))
+        window = timedelta(hours=self._retention.local_window_h)
+        gone = _unless_full(lambda: self._outbox.purge(now.utc, window))
+        if isinstance(gone, DiskFullError):
+            log.error("purge.failed", why=str(gone))
+            return
         self.purged += gone
         if gone:
             log.info("reads.purged", reads=gone)
@@ -240,3 +251,11 @@ class Keeper:
     def _count(self, **changes: object) -> None:
         free = shutil.disk_usage(self._state_dir).free
         self.health = dataclasses.replace(self.health, free_bytes=free, **changes)  # type: ignore[arg-type]
+
+
+def _unless_full(act: Callable[[], T]) -> T | DiskFullError:
+    """Return what *act* does, or why the disk did not let it: the asker is told, and the writer goes on."""
+    try:
+        return act()
+    except DiskFullError as error:
+        return error

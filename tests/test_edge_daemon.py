@@ -1,0 +1,125 @@
+"""The whole unit in one process on a painted drive: what starts it, what stops it, what it survives."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import pytest
+
+from camera.config import CameraConfig, GpsConfig
+from edge.alerts import AlertConfig
+from edge.compose import OUTBOX_FILE, compose, with_source
+from edge.config import Config, UnitConfig
+from edge.daemon import Daemon, Parts
+from edge.errors import ConfigInvalidError, DaemonFailedError
+from edge.status import Status, read_status
+from hotlist_cache.hit import Alert
+from recognizer.config import RecognizerConfig
+from recognizer.errors import InferenceFailedError
+from recognizer.read import Box
+from sync.outbox import open_outbox
+from tests.keys import make_keys
+from tests.painted import paint, street, tiny_pack
+from tests.test_edge_pipeline import Listed
+
+PLATE = "TEST123"
+
+
+def unit(folder: Path, **changes: object) -> Config:
+    """A unit's configuration over the tests' tiny models, on five painted pictures of one plate."""
+    make_keys(folder / "keys")
+    (folder / "models").mkdir()
+    pack = tiny_pack(folder / "models")
+    drive = folder / "drive"
+    drive.mkdir()
+    for number in range(5):
+        cv2.imwrite(str(drive / f"{number}.png"), paint(street(), Box(6, 30, 62, 54), PLATE))
+    return Config(
+        unit=UnitConfig("unit-07", folder / "state", folder / "keys", folder / "run"),
+        cameras=(CameraConfig("front", str(drive), pace="fast"),),
+        gps=GpsConfig(gpsd=""),
+        recognizer=RecognizerConfig(model_pack=str(pack.folder)),
+        alerts=AlertConfig(sound_device="", speech=False),
+    )
+
+
+def run(parts: Parts) -> tuple[Status, Sequence[Alert]]:
+    daemon = Daemon(parts)
+    status = daemon.run(until_end=True, on_status=lambda status, alerts: None)
+    return status, daemon.alerts
+
+
+def test_unit_without_cameras_does_not_start(tmp_path: Path) -> None:
+    config = unit(tmp_path)
+    with pytest.raises(ConfigInvalidError, match="none is configured"):
+        compose(Config(unit=config.unit))
+
+
+def test_drive_is_read_sounded_and_kept(tmp_path: Path) -> None:
+    parts = compose(unit(tmp_path))
+    parts.pipeline.hotlist = Listed(PLATE)
+    status, alerts = run(parts)
+    assert (status.frames, status.reads, status.alerts, len(alerts)) == (5, 1, 1, 1)
+    assert status.transfer.queued == 1
+    assert len(list((tmp_path / "run").rglob("*.wav"))) == 1
+    assert not list((tmp_path / "state").rglob("*.wav"))
+
+
+def test_damaged_store_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:
+    config = unit(tmp_path)
+    run(compose(config))
+    path = tmp_path / "state" / OUTBOX_FILE
+    damaged = bytearray(path.read_bytes())
+    damaged[100:3000] = b"\xff" * 2900
+    path.write_bytes(damaged)
+    parts = compose(config)
+    assert parts.alarms.get_nowait() == "The read store was damaged and set aside. Tell the technician"
+    status, _ = run(parts)
+    assert status.store.stored == 1
+    aside = [p for p in (tmp_path / "state").iterdir() if p.name.startswith(OUTBOX_FILE) and p != path]
+    assert any(p.read_bytes() == bytes(damaged) for p in aside)
+
+
+def test_dead_thread_ends_the_unit_with_what_was_read_kept(tmp_path: Path) -> None:
+    parts = compose(unit(tmp_path))
+    step, count = parts.pipeline.step, 0
+
+    def failing(frame: object) -> object:
+        nonlocal count
+        count += 1
+        if count == 5:
+            raise InferenceFailedError("a model did not run")
+        return step(frame)  # type: ignore[arg-type]
+
+    parts.pipeline.step = failing  # type: ignore[method-assign,assignment]
+    with pytest.raises(DaemonFailedError, match="models thread") as caught:
+        run(parts)
+    assert caught.value.exit_code == 70
+    with open_outbox(tmp_path / "state" / OUTBOX_FILE) as outbox:
+        assert outbox.counts().queued == 1
+
+
+def test_running_unit_tells_its_status_and_stops_when_asked(tmp_path: Path) -> None:
+    config = unit(tmp_path)
+    parts = compose(with_source(config, config.cameras[0].source))
+    daemon, seen = Daemon(parts), threading.Event()
+    told: list[Status] = []
+
+    def on_status(status: Status, alerts: Sequence[Alert]) -> None:
+        now = parts.clock.now()
+        told.append(read_status(parts.run_dir, now.monotonic_ns, now.boot_id))
+        if len(told) == 2:
+            seen.set()
+            daemon.stop()
+
+    daemon.run(until_end=False, on_status=on_status)
+    assert seen.is_set()
+    assert told[-1].unit == "unit-07"
+
+
+def test_second_start_goes_on_with_the_reads_of_the_first(tmp_path: Path) -> None:
+    config = unit(tmp_path)
+    run(compose(config))
+    status, _ = run(compose(config))
+    assert status.transfer.queued == 2
