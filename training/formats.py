@@ -44,6 +44,9 @@ class Issuer:
     """Share of plates whose text the owner chose."""
 
 
+HARD_LETTERS = "CGGMHVYQDIT"
+"""Letters that readers take for another; they are drawn more often than chance would."""
+
 _NO_IOQ = "ABCDEFGHJKLMNPRSTUVWXYZ"
 _CONSONANTS = "BCDFGHJKLMNPRSTVWXYZ"
 _NL = "BDFGHJKLNPRSTVXZ"
@@ -296,7 +299,12 @@ def random_line(rng: np.random.Generator, issuer: Issuer) -> str:
     if rng.random() < issuer.vanity:
         return _vanity(rng)
     pattern = issuer.patterns[int(rng.integers(len(issuer.patterns)))]
-    return "".join(_fill(rng, c, issuer.letters) for c in pattern)
+    line = [_fill(rng, c, issuer.letters) for c in pattern]
+    free = [i for i, c in enumerate(pattern) if c == "A"]
+    hard = [c for c in HARD_LETTERS if c in issuer.letters]
+    if free and hard and rng.random() < 0.3:
+        line[int(rng.choice(free))] = str(rng.choice(hard))
+    return "".join(line)
 
 
 def line_for(text: str, issuer: Issuer) -> str:
