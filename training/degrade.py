@@ -47,14 +47,16 @@ def degrade(rng: np.random.Generator, plate: RenderedPlate) -> Crop:
         plate.image.shape[1],
         plate.image.shape[0],
     )
-    homography = to_crop @ cv2.getPerspectiveTransform(source.astype(np.float32), corners.astype(np.float32))
+    homography: npt.NDArray[np.float64] = to_crop @ cv2.getPerspectiveTransform(
+        source.astype(np.float32), corners.astype(np.float32)
+    )
     size = (width * scale, height * scale)
     picture = cv2.warpPerspective(plate.image, homography, size, flags=cv2.INTER_LINEAR)
     inside = cv2.warpPerspective(np.full(plate.image.shape[:2], 255, np.uint8), homography, size)
     share = inside[..., None].astype(np.float32) / 255
-    scene = picture * share + _surroundings(rng, size) * (1 - share)
+    scene = np.asarray(picture * share + _surroundings(rng, size) * (1 - share), np.float32)
     if scale > 1:
-        scene = cv2.resize(scene, (width, height), interpolation=cv2.INTER_AREA)
+        scene = cv2.resize(scene, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
     pitch_px = width / (len(plate.text) + 2)
     shot = _sensor(rng, _optics(rng, _light(rng, scene), pitch_px))
     final = cv2.resize(shot, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
@@ -78,7 +80,7 @@ def _pose(rng: np.random.Generator, width: float, height: float) -> npt.NDArray[
     points[:, 0] += points[:, 1] * rng.normal(0, 0.1)
     angle = np.deg2rad(np.clip(rng.normal(0, 7 if rng.random() < 0.2 else 2.5), -20, 20))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return points @ turn.T
+    return np.asarray(points @ turn.T)
 
 
 def _cut(rng: np.random.Generator, corners: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
@@ -194,11 +196,10 @@ def _optics(
 def _sensor(rng: np.random.Generator, scene: npt.NDArray[np.float32]) -> Image:
     if rng.random() < 0.6:
         sigma = rng.uniform(1, 5) if rng.random() < 0.75 else rng.uniform(5, 16)
-        noise = rng.standard_normal(
-            scene.shape[:2] + ((1,) if rng.random() < 0.4 else (3,)), np.float32
-        ) * np.float32(sigma)
+        shape = scene.shape[:2] + ((1,) if rng.random() < 0.4 else (3,))
+        noise = rng.standard_normal(shape, np.float32) * np.float32(sigma)
         if rng.random() < 0.4:
-            noise = cv2.GaussianBlur(noise, (0, 0), 0.7).reshape(noise.shape)
+            noise = cv2.GaussianBlur(noise, (0, 0), 0.7).astype(np.float32).reshape(shape)
         scene = scene + noise
     shot = np.clip(scene, 0, 255).astype(np.uint8)
     if rng.random() < 0.15:
@@ -206,9 +207,8 @@ def _sensor(rng: np.random.Generator, scene: npt.NDArray[np.float32]) -> Image:
         shot = cv2.addWeighted(shot, 1.7, soft, -0.7, 0).astype(np.uint8)
     if rng.random() < 0.7:
         quality = int(rng.integers(30, 96))
-        shot = cv2.imdecode(
-            cv2.imencode(".jpg", shot, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
-        ).astype(np.uint8)
+        packed = cv2.imencode(".jpg", shot, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        shot = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
     return shot
 
 
@@ -228,15 +228,14 @@ def degrade_photo(rng: np.random.Generator, photo: Image, box: tuple[float, floa
     size = (int(np.clip(x1 - x0, 32, 256)), int(np.clip(y1 - y0, 16, 160)))
     scale = np.array([[size[0] / (x1 - x0), 0, 0], [0, size[1] / (y1 - y0), 0], [0, 0, 1.0]])
     to_crop = scale @ np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1.0]]) @ homography
-    scene = cv2.warpPerspective(photo, to_crop, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    scene = scene.astype(np.float32)
+    view = cv2.warpPerspective(photo, to_crop, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    scene = np.asarray(view, np.float32)
     if rng.random() < 0.7:
-        scene = _light(rng, scene) * 0.6 + scene * 0.4
+        scene = np.asarray(_light(rng, scene) * 0.6 + scene * 0.4, np.float32)
     if rng.random() < 0.35 and size[0] > 70:
         smaller = rng.uniform(0.5, 0.95)
-        scene = cv2.resize(scene, None, fx=smaller, fy=smaller, interpolation=cv2.INTER_AREA).astype(
-            np.float32
-        )
+        smaller_size = (round(size[0] * smaller), round(size[1] * smaller))
+        scene = cv2.resize(scene, smaller_size, interpolation=cv2.INTER_AREA).astype(np.float32)
     if rng.random() < 0.3:
         scene = _optics(rng, scene, scene.shape[1] / 9)
     shot = _sensor(rng, scene) if rng.random() < 0.5 else np.clip(scene, 0, 255).astype(np.uint8)

@@ -158,8 +158,8 @@ def _points(stroke: str, radius: float, inner_w: float, inner_h: float) -> npt.N
     closed, sharp = stroke.startswith("o"), stroke.startswith("|")
     vertices = []
     for item in stroke.lstrip("o|").split():
-        x, y = item.lstrip("|").split(",")
-        vertices.append((float(x), float(y), sharp or item.startswith("|")))
+        across, down = item.lstrip("|").split(",")
+        vertices.append((float(across), float(down), sharp or item.startswith("|")))
     count = len(vertices)
     path: list[npt.NDArray[np.float64]] = []
     for i, (x, y, keep) in enumerate(vertices):

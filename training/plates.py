@@ -154,9 +154,7 @@ def _with_stacked_letters(rng: np.random.Generator, image: Image, area: _Area, i
     coverage = np.zeros(image.shape[:2], np.uint8)
     for i, letter in enumerate(letters):
         mask = _glyph(lettering, str(letter), max(6, round(small)))
-        mask = cv2.resize(
-            mask, (max(3, min(mask.shape[1], round(widest))), mask.shape[0]), interpolation=cv2.INTER_AREA
-        )
+        mask = _narrowed(mask, max(3, min(mask.shape[1], round(widest))))
         y = area.middle - area.height / 2 + i * area.height / count
         _stamp(coverage, mask, x, y)
     _ink(image, coverage, ink)
@@ -205,6 +203,11 @@ def _glyph(lettering: _Lettering, character: str, height_px: int) -> Image:
     )
 
 
+def _narrowed(mask: Image, width_px: int) -> Image:
+    """Return *mask* at another width."""
+    return cv2.resize(mask, (width_px, mask.shape[0]), interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
 def _draw_serial(
     rng: np.random.Generator, image: Image, line: str, area: _Area, style: styles.Style, ink: styles.Colour
 ) -> npt.NDArray[np.float32]:
@@ -250,7 +253,7 @@ def _draw_row(
         cell = width * squeeze
         if mask is not None:
             w = max(2, round(min(mask.shape[1] * squeeze, cell)))
-            fitted = cv2.resize(mask, (w, height), interpolation=cv2.INTER_AREA)
+            fitted = _narrowed(mask, w)
             left = x + (cell - w) / 2
             _stamp(coverage, fitted, left, top)
             boxes.append((left, top, left + w, top + height))
