@@ -29,6 +29,9 @@ class RecognizerConfig:
     """The weakest voted position of any read; less is not given out."""
     min_characters: int = 3
     """Shorter texts are given out only when they are sure."""
+    plate_confidence: float = 0.7
+    """At least one frame of a read must be so sure that there is a plate: signs and stickers are found in
+    many frames, but surely in none."""
     repeat_after_s: float = 8.0
     """The same plate at the same camera within this time of last being seen is the same passing."""
 
@@ -38,6 +41,7 @@ class RecognizerConfig:
             "sure_confidence": self.sure_confidence,
             "single_frame_confidence": self.single_frame_confidence,
             "min_confidence": self.min_confidence,
+            "plate_confidence": self.plate_confidence,
         }
         for name, share in shares.items():
             if share is not None and not 0.0 <= share <= 1.0:

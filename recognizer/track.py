@@ -181,7 +181,7 @@ class Tracker:
         return reads
 
     def _end(self, track: _Track, frame: Frame) -> list[PlateRead]:
-        if track.settled or not track.sightings:
+        if track.settled or not self._is_plate(track):
             return []
         verdict = vote([sighting.candidate for sighting in track.sightings])
         config = self._config
@@ -193,8 +193,12 @@ class Tracker:
             return []
         return self._give(track, verdict, frame)
 
+    def _is_plate(self, track: _Track) -> bool:
+        confidences = (sighting.candidate.detection_confidence for sighting in track.sightings)
+        return max(confidences, default=0.0) >= self._config.plate_confidence
+
     def _sure(self, track: _Track) -> Verdict | None:
-        if len(track.sightings) < self._config.sure_frames:
+        if len(track.sightings) < self._config.sure_frames or not self._is_plate(track):
             return None
         verdict = vote([sighting.candidate for sighting in track.sightings])
         sure = (

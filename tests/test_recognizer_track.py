@@ -21,12 +21,17 @@ CONFIG = RecognizerConfig()
 
 
 def seen(
-    text: str, x: float = 500.0, y: float = 300.0, width: float = 80.0, confidence: float = 0.97
+    text: str,
+    x: float = 500.0,
+    y: float = 300.0,
+    width: float = 80.0,
+    confidence: float = 0.97,
+    detection: float = 0.9,
 ) -> PlateCandidate:
     left, top = round(x - width / 2), round(y - width / 8)
     box = Box(left, top, left + max(1, round(width)), top + max(1, round(width / 4)))
     positions = tuple(((c, confidence),) for c in text)
-    return PlateCandidate(Plate(text), positions, box, 0.9, None, 500.0, f"jpeg {width:.0f}".encode())
+    return PlateCandidate(Plate(text), positions, box, detection, None, 500.0, f"jpeg {width:.0f}".encode())
 
 
 class Drive:
@@ -88,6 +93,20 @@ def test_a_single_unsure_frame_is_no_read() -> None:
 def test_a_single_sure_frame_is_a_read() -> None:
     drive = Drive()
     drive.show(seen("7ABC123", confidence=0.95))
+    assert drive.ended() == ["7ABC123"]
+
+
+def test_a_sign_that_is_never_surely_a_plate_is_no_read() -> None:
+    drive = Drive()
+    for _ in range(20):
+        drive.show(seen("BAKERY", detection=0.65))
+    assert drive.ended() == []
+
+
+def test_one_sure_sight_of_a_plate_is_enough_for_its_track() -> None:
+    drive = Drive()
+    for detection in (0.5, 0.55, 0.8, 0.5):
+        drive.show(seen("7ABC123", detection=detection))
     assert drive.ended() == ["7ABC123"]
 
 
