@@ -8,6 +8,8 @@ from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from hotlist_cache.entry import Priority
 from hotlist_cache.errors import HotlistError
@@ -23,6 +25,7 @@ from server.enrolment import enroll as enroll_unit
 from server.enrolment import revoke as revoke_unit
 from server.errors import ServerError, SettingsInvalidError
 from server.logs import set_up_logs
+from server.report import holdings
 
 SHOWN_REFUSALS = 20
 
@@ -34,7 +37,7 @@ app.add_typer(hotlist_app, name="hotlist")
 app.add_typer(user_app, name="user")
 app.add_typer(audit_app, name="audit")
 
-Root = Annotated[Path, typer.Argument(help="The department's folder.")]
+Root = Annotated[Path, typer.Argument(envvar="ALPR_SERVER_DIR", help="The department's folder.")]
 RootOption = Annotated[
     Path, typer.Option("--department", envvar="ALPR_SERVER_DIR", help="The department's folder.")
 ]
@@ -114,6 +117,31 @@ def run(
     """Serve units and people until SIGTERM."""
     set_up_logs()
     run_daemon(root, host, port, admin_port)
+
+
+@app.command()
+def report(root: Root) -> None:
+    """Say what the department holds, in numbers."""
+    held = holdings(open_department(root), clock.now())
+    units = Table("unit", "reads held", "days since its last batch", "state", title="Units")
+    for unit in held.units:
+        state = "revoked" if unit.revoked else unit.state
+        units.add_row(unit.unit_id, f"{unit.reads}", f"{unit.quiet_days}", state)
+    lists = Table("list", "match", "hits", title="Hits on record")
+    for name, kind, count in held.hits:
+        lists.add_row(name, kind, f"{count}")
+    console = Console()
+    console.print(units, lists)
+    newest = held.hotlist
+    for line in (
+        f"{held.reads} reads, from {held.batches} batches with a signed receipt for {held.receipted}",
+        "no hotlist is published"
+        if newest is None
+        else f"hotlist {newest.sequence} in force, {newest.entries} entries",
+        f"{held.quarantined} batches in quarantine",
+        f"access log: {held.audit.sequence} entries, chain unbroken",
+    ):
+        console.print(line, highlight=False)
 
 
 @hotlist_app.command("import")

@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from departments import NOW, PASSWORD, ROOT, a_department, audited
 from sqlalchemy import select, text, update
 
 from server.access import Access, LoginRefusedError, Purpose, Role, add_account, change_account
@@ -16,6 +15,7 @@ from server.department import Department
 from server.errors import SettingsInvalidError
 from server.settings import AccessSettings
 from server.tables import accounts, sessions
+from tests.departments import NOW, PASSWORD, ROOT, a_department, audited
 
 SETTINGS = AccessSettings(lockout_failures=3, lockout_min=15, idle_timeout_min=30, session_hours=12)
 ADDRESS = "192.0.2.1"

@@ -5,13 +5,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from departments import NOW
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from server.audit import AuditHead, Deed, append, verify
 from server.database import migrate, open_database, reading, writing
 from server.errors import AuditBrokenError
+from tests.departments import NOW
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from departments import NOW, Unit, a_department, a_unit
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -22,6 +21,7 @@ from server.overview import all_units
 from server.settings import BrokerSettings
 from sync.notice import parse_notice
 from sync.tls import TlsFiles, client_context
+from tests.departments import NOW, Unit, a_department, a_unit
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")

@@ -9,7 +9,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from cryptography.x509 import DNSName, ExtendedKeyUsage, SubjectAlternativeName, load_pem_x509_certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from departments import ADDRESSES, PASSWORD, a_department, a_stranger, a_unit, audited
 from sqlalchemy import text
 from typer.testing import CliRunner
 
@@ -20,6 +19,7 @@ from server.enrolment import UnitAddresses, enroll, revoke
 from server.errors import SettingsInvalidError
 from server.settings import read_settings
 from server.tables import metadata
+from tests.departments import ADDRESSES, PASSWORD, a_department, a_stranger, a_unit, audited
 
 KEYS_OF_A_UNIT = {
     "department.x25519.pub.pem",

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from departments import NOW, a_department, audited
 from typer.testing import CliRunner
 
 from hotlist_cache.config import HotlistConfig
@@ -17,6 +16,7 @@ from server.cli import app
 from server.department import Department
 from server.errors import HotlistRefusedError
 from server.hotlists import Published
+from tests.departments import NOW, a_department, audited
 
 
 @pytest.fixture

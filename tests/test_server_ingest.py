@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from departments import NOW, Unit, a_department, a_stranger, a_unit
-from fakes import a_hit, a_read
 
 from camera.fix import Fix
 from recognizer.plate import Plate
@@ -17,6 +15,8 @@ from server.ingest import OpenedBatch, open_batch
 from sync.batch import SignedBatch
 from sync.errors import SealBrokenError, WireFormatError
 from sync.record import encode_record
+from tests.departments import NOW, Unit, a_department, a_stranger, a_unit
+from tests.fakes import a_hit, a_read
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from departments import NOW, Unit, a_department, a_unit, audited
-from fakes import a_hit, a_read
 from sqlalchemy import event, func, select
 
 from server import intake as intake_module
@@ -22,6 +20,8 @@ from server.records import get_read
 from server.tables import batches, evidence, hits, reads
 from sync.batch import SignedBatch, decode_receipt
 from sync.errors import SealBrokenError, WireFormatError
+from tests.departments import NOW, Unit, a_department, a_unit, audited
+from tests.fakes import a_hit, a_read
 
 
 @pytest.fixture

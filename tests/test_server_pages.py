@@ -8,8 +8,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from departments import PASSWORD, Unit, a_department, a_unit, audited
-from fakes import a_hit, a_read
 from httpx import ASGITransport, AsyncClient, Response
 from sqlalchemy import text
 
@@ -19,6 +17,8 @@ from server.department import Department
 from server.desk import Desk
 from server.intake import Intake
 from server.pages import pages_app
+from tests.departments import PASSWORD, Unit, a_department, a_unit, audited
+from tests.fakes import a_hit, a_read
 
 NOW = datetime.now(UTC)
 

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from departments import NOW, Running, Unit, a_department, a_stranger, a_unit, audited, running
-from fakes import a_read
 
 from hotlist_cache.entry import Entry, Priority
 from recognizer.plate import Jurisdiction
@@ -24,6 +22,8 @@ from sync.config import SyncConfig
 from sync.errors import NotTrustedError, RefusedError, UnreachableError
 from sync.https import HttpsTransport
 from sync.tls import TlsFiles, client_context
+from tests.departments import NOW, Running, Unit, a_department, a_stranger, a_unit, audited, running
+from tests.fakes import a_read
 
 
 @dataclass(frozen=True, slots=True)
