@@ -159,7 +159,8 @@ def _card(picture: Pixels, item: _Listed, row: int, scale: float) -> None:
     cv2.putText(
         picture, item.read.plate, (x, top + round(27 * scale)), _FONT, 0.62 * scale, _PAPER, 1, cv2.LINE_AA
     )
-    issuer = item.read.jurisdiction.code if item.read.jurisdiction else "--"
+    opinion = item.read.jurisdiction
+    issuer = opinion.code if opinion and opinion.likely else "state unknown"
     note = f"{issuer}  {item.read.confidence:.0%}" + ("  HIT" if item.hit else "")
     cv2.putText(picture, note, (x, top + round(47 * scale)), _FONT, 0.42 * scale, colour, 1, cv2.LINE_AA)
 

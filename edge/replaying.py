@@ -94,7 +94,7 @@ def _print(done: Replay, console: Console) -> None:
             f"{since / timedelta(seconds=1):.1f} s",
             read.plate,
             f"{read.confidence:.2f}",
-            "" if opinion is None else f"{opinion.code} ({opinion.confidence:.2f})",
+            opinion.code if opinion and opinion.likely else "",
             f"{read.frames}",
         )
     console.print(table)

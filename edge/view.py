@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from edge.status import Status
-from hotlist_cache.hit import Alert
+from hotlist_cache.hit import Alert, StateMatch
 
+_STATE_MARK = {StateMatch.SAME: "", StateMatch.UNKNOWN: " check", StateMatch.DIFFERENT: " other"}
+"""Behind the listed state: whether the read one is the same, is not known, or is another."""
 _LEVEL_STYLE = {"ok": "green", "warn": "yellow", "overdue": "bold red"}
 
 
@@ -44,29 +47,34 @@ def view(status: Status, alerts: Iterable[Alert] = ()) -> RenderableType:
 
 
 def alerts_table(alerts: Iterable[Alert]) -> Table:
-    """Return *alerts* as a table. Every one is unverified: the title says so."""
-    table = Table(title="Alerts: UNVERIFIED, check CLETS", title_style="bold red", title_justify="left")
-    for column in ("time", "camera", "read", "listed", "state", "match", "list", "priority", "vehicle"):
-        table.add_column(column, no_wrap=column != "vehicle")
+    """Return *alerts* as a table that fits 80 columns. Every one is unverified: the title says so."""
+    table = Table(
+        title="Alerts: UNVERIFIED, check CLETS",
+        title_style="bold red",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    for column in ("UTC", "read", "listed", "state", "match", "list", "priority"):
+        table.add_column(column, no_wrap=column != "list")
     for alert in alerts:
         hit = alert.hit
         table.add_row(
             f"{alert.raised_at:%H:%M:%S}",
-            hit.read.camera,
             _marked(hit.read.plate, hit.differing),
             hit.entry.pattern,
-            f"{hit.entry.jurisdiction or '?'} ({hit.state.value})",
+            f"{hit.entry.jurisdiction or 'any'}{_STATE_MARK[hit.state]}",
             hit.kind.value,
             hit.entry.list_name,
-            alert.priority.name.lower() + (" (advisory)" if alert.advisory_only else ""),
-            hit.entry.vehicle,
+            alert.priority.name.lower() + (", advisory" if alert.advisory_only else ""),
         )
     return table
 
 
 def summary(status: Status, alerts: Iterable[Alert]) -> RenderableType:
     """Return what a run came to."""
-    table = Table(title=f"Summary of {status.unit}", title_justify="left", show_header=False)
+    table = Table(
+        title=f"Summary of {status.unit}", title_justify="left", show_header=False, box=box.SIMPLE_HEAD
+    )
     table.add_column(style="bold")
     table.add_column(justify="right")
     rows = [

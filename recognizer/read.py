@@ -41,6 +41,11 @@ class JurisdictionOpinion:
     code: Jurisdiction
     confidence: float
 
+    @property
+    def likely(self) -> bool:
+        """Whether it is more likely than all others together; less is not shown to a person as the state."""
+        return self.confidence >= 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class PlateCandidate:
