@@ -21,7 +21,7 @@ from training.hotlists import write_hotlist
 from training.plates import RenderedPlate, render_plate
 from training.scenes import Camera, Canvas, Pixels, visible_box
 from training.streets import Surface, as_picture, furnish, paint_sky, sky
-from training.vehicles import Pose, Vehicle, make_vehicle, paint_vehicle, plate_corners
+from training.vehicles import Pose, Vehicle, cyclist, make_vehicle, paint_vehicle, plate_corners
 
 SEED = 714
 WIDTH_PX, HEIGHT_PX, FRAMES_PER_S, LENGTH_S = 1280, 720, 15, 50.0
@@ -55,7 +55,7 @@ def patrol(t: float) -> tuple[float, float, float, float]:
     z = float(np.interp(t, _TIMES, _PLACES))
     speed = (float(np.interp(t + 0.05, _TIMES, _PLACES)) - float(np.interp(t - 0.05, _TIMES, _PLACES))) / 0.1
     x = 0.10 + 0.16 * math.sin(t * 0.45) + 0.05 * math.sin(t * 1.3)
-    return x, z, 0.018 + 0.006 * math.sin(t * 0.5 + 1.0), speed
+    return x, z, 0.006 + 0.005 * math.sin(t * 0.5 + 1.0), speed
 
 
 def _speed(t: float) -> float:
@@ -81,11 +81,11 @@ _TIMES = np.arange(-1.0, LENGTH_S + 2.0, 0.05)
 _PLACES = np.cumsum([_speed(t) * 0.05 for t in _TIMES]) - _speed(0)
 
 
-def parked(z: float, x: float = 2.36, heading: float = 0.0, towards: bool = False) -> Callable[[float], Pose]:
+def parked(z: float, x: float = 2.34, heading: float = 0.0, towards: bool = False) -> Callable[[float], Pose]:
     return lambda t: Pose(x, z, heading, towards)
 
 
-def oncoming(meets_at_s: float, speed_mps: float = 6.5, x: float = -2.42) -> Callable[[float], Pose]:
+def oncoming(meets_at_s: float, speed_mps: float = 3.0, x: float = -2.28) -> Callable[[float], Pose]:
     """A vehicle whose nose is 6.6 m before the camera at *meets_at_s*."""
 
     def path(t: float) -> Pose:
@@ -107,31 +107,40 @@ def leader(closest_s: float, gap_m: float, turns_s: float) -> Callable[[float], 
     return path
 
 
+def _row_m(index: int) -> float:
+    """Return where the tail of the n-th parked car stands along the street."""
+    return 20.0 + 18.6 * index
+
+
+def cyclist_place(t: float) -> tuple[float, float]:
+    """Return the cyclist's x and z: for a while right before the plate of the ninth parked car."""
+    hidden_z = _row_m(8)
+    hides_at_s = float(np.interp(hidden_z - 16.0, _PLACES, _TIMES))
+    start = patrol(hides_at_s)[1] + 16.0 * (1.22 / 2.24)
+    return 1.22 + 0.04 * math.sin(t * 2.1), start + 0.6 * (t - hides_at_s)
+
+
 def plan() -> list[Passing]:
     """Return every vehicle of the drive. All plate texts are invented."""
-
-    def row(index: int) -> float:
-        return 17.0 + 17.4 * index
-
     return [
-        Passing("7TRN582", "US-CA", "sedan", "blue", parked(row(0))),
-        Passing("8KOB417", "US-CA", "suv", "white", parked(row(1), 2.40, 0.02), choice=3),
-        Passing("BKR4871", "US-TX", "pickup", "black", parked(row(2), 2.42), choice=2),
-        Passing("KVD7043", "US-NY", "hatch", "red", parked(row(3), 2.34, -0.02)),
-        Passing("6WHF309", "US-CA", "sedan", "silver", parked(row(4)), dark_plate=True),
-        Passing("RQT4H81", "BR", "hatch", "orange", parked(row(5), 2.36, 0.03)),
-        Passing("CFW2960", "US-WA", "van", "white", parked(row(6), 2.44)),
-        Passing("NPX318", "US-OR", "suv", "green", parked(row(7), 2.40, 0.01)),
-        Passing("9GJM266", "US-CA", "sedan", "black", parked(row(8), 2.34)),
-        Passing("HNY8315", "US-GA", "pickup", "red", parked(row(9), 2.42, -0.015)),
-        Passing("LTV2074", "US-PA", "suv", "grey", parked(row(10), 2.40)),
-        Passing("DWZ6152", "US-AZ", "hatch", "teal", parked(row(11), 2.35, 0.02)),
-        Passing("482WSK", "US-NV", "sedan", "beige", parked(row(12))),
-        Passing("5PCL773", "US-CA", "van", "blue", parked(row(13), 2.44), dark_plate=True),
-        Passing("WE724KN", "PL", "hatch", "white", parked(row(14), 2.35, -0.02)),
-        Passing("FRB1496", "US-OH", "suv", "black", parked(row(15), 2.40)),
-        Passing("4LDS680", "US-CA", "sedan", "red", parked(row(16), 2.36)),
-        Passing("GMT5527", "US-NC", "pickup", "silver", parked(row(17), 2.42, 0.02)),
+        Passing("7TRN582", "US-CA", "sedan", "blue", parked(_row_m(0))),
+        Passing("8KOB417", "US-CA", "suv", "white", parked(_row_m(1), 2.40, 0.02), choice=3),
+        Passing("BKR4871", "US-TX", "pickup", "black", parked(_row_m(2), 2.42), choice=2),
+        Passing("KVD7043", "US-NY", "hatch", "red", parked(_row_m(3), 2.34, -0.02)),
+        Passing("6WHF309", "US-CA", "sedan", "silver", parked(_row_m(4)), dark_plate=True),
+        Passing("RQT4H81", "BR", "hatch", "orange", parked(_row_m(5), 2.36, 0.03)),
+        Passing("CFW2960", "US-WA", "van", "white", parked(_row_m(6), 2.44)),
+        Passing("NPX318", "US-OR", "suv", "green", parked(_row_m(7), 2.40, 0.01)),
+        Passing("9GJM266", "US-CA", "sedan", "black", parked(_row_m(8), 2.34)),
+        Passing("HNY8315", "US-GA", "pickup", "red", parked(_row_m(9), 2.42, -0.015)),
+        Passing("LTV2074", "US-PA", "suv", "grey", parked(_row_m(10), 2.40)),
+        Passing("DWZ6152", "US-AZ", "hatch", "teal", parked(_row_m(11), 2.35, 0.02)),
+        Passing("482WSK", "US-NV", "sedan", "beige", parked(_row_m(12))),
+        Passing("5PCL773", "US-CA", "van", "blue", parked(_row_m(13), 2.44), dark_plate=True),
+        Passing("WE724KN", "PL", "hatch", "white", parked(_row_m(14), 2.35, -0.02)),
+        Passing("FRB1496", "US-OH", "suv", "black", parked(_row_m(15), 2.40)),
+        Passing("4LDS680", "US-CA", "sedan", "red", parked(_row_m(16), 2.36)),
+        Passing("GMT5527", "US-NC", "pickup", "silver", parked(_row_m(17), 2.42, 0.02)),
         Passing("3YVU158", "US-CA", "sedan", "white", leader(13.0, 4.3, 15.2)),
         Passing("XKD9382", "US-MI", "suv", "blue", leader(29.0, 4.6, 31.0)),
         Passing("ZPL6408", "US-VA", "sedan", "grey", oncoming(5.2), front=True),
@@ -140,7 +149,7 @@ def plan() -> list[Passing]:
         Passing("TKA7291", "US-TX", "hatch", "green", oncoming(23.8), front=True),
         Passing("8FXR034", "US-CA", "sedan", "orange", oncoming(36.2), front=True, dark_plate=True),
         Passing("SRM4850", "US-IL", "van", "beige", oncoming(41.0), front=True),
-        Passing("1DNG692", "US-CA", "suv", "red", oncoming(46.0), front=True, choice=1),
+        Passing("1DNG692", "US-CA", "suv", "red", oncoming(47.0), front=True, choice=1),
     ]
 
 
@@ -211,6 +220,7 @@ class Drive:
         self._pieces = furnish(rng, 400.0)
         self._sky = sky(rng, self._camera(0.0))
         self.passings = plan()
+        self._cyclist = cyclist()
         self._vehicles: list[Vehicle] = []
         for index, passing in enumerate(self.passings):
             size = PLATE_M.get(passing.jurisdiction[:2], PLATE_M["EU"])
@@ -236,12 +246,18 @@ class Drive:
         ]
         # A vehicle is as far as its middle; a house as its far end, so that nothing hides before it.
         todo += [(pose.z_m + 1.5, k) for k, pose in enumerate(poses) if 1.5 < pose.z_m - camera.z_m < 90.0]
+        side, ahead = cyclist_place(t)
+        todo.append((ahead, len(poses)))
         for _, k in sorted(todo, key=lambda item: -item[0]):
             if k < 0:
                 piece = self._pieces[-1 - k]
                 canvas.paint(piece.corners, piece.texture, blurred=False)
                 if piece.lamp is not None and canvas.dusk > 0.1:
                     canvas.glow(piece.lamp, 0.55, np.array([90, 150, 190]) * canvas.dusk)
+                continue
+            if k == len(poses):
+                tall = [(side - 0.31, 1.8), (side + 0.31, 1.8), (side + 0.31, 0.0), (side - 0.31, 0.0)]
+                canvas.paint([(x, y, ahead) for x, y in tall], self._cyclist)
                 continue
             later = self.passings[k].path(t + SHUTTER_S)
             drift = (later.x_m - poses[k].x_m, 0.0, later.z_m - poses[k].z_m)

@@ -52,7 +52,7 @@ class Texture:
         """
         opacity = day[..., 3:].astype(np.float32) / 255.0
         colour = day[..., :3].astype(np.float32) * opacity
-        night = colour * np.array([0.36, 0.27, 0.25], np.float32) * (1 - retro) + colour * 0.72 * retro
+        night = colour * np.array([0.36, 0.27, 0.25], np.float32) * (1 - retro) + colour * 0.82 * retro
         if glow is not None:
             night = np.minimum(night + glow.astype(np.float32) * opacity, 255.0)
         self._levels = [(np.concatenate([colour, opacity * 255.0], axis=2), night)]

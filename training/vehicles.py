@@ -49,7 +49,7 @@ class Shape:
 SHAPES = {
     "sedan": Shape(1.80, 4.6, 0.98, 1.44, 0.24, (0.55, 1.05), (1.05, 1.75), 0.72, 0.48, True),
     "hatch": Shape(1.74, 4.0, 0.98, 1.50, 0.24, (0.08, 0.45), (0.95, 1.6), 0.76, 0.48, False),
-    "suv": Shape(1.90, 4.6, 1.08, 1.72, 0.30, (0.06, 0.32), (1.0, 1.6), 0.90, 0.56, False),
+    "suv": Shape(1.90, 4.6, 1.08, 1.72, 0.30, (0.06, 0.32), (1.0, 1.6), 0.82, 0.56, False),
     "van": Shape(1.98, 5.0, 1.18, 1.98, 0.28, (0.04, 0.18), (0.55, 1.35), 0.70, 0.56, False),
     "pickup": Shape(1.96, 5.3, 1.12, 1.80, 0.36, (1.75, 1.95), (1.25, 1.85), 0.62, 0.60, True),
 }
@@ -193,6 +193,33 @@ def paint_vehicle(canvas: Canvas, vehicle: Vehicle, pose: Pose, drift_m: tuple[f
                 canvas.glow(lamp, 0.34, np.array([150, 185, 200]) * canvas.dusk)
             else:
                 canvas.glow(lamp, 0.26, np.array([8, 12, 105]) * canvas.dusk)
+
+
+def cyclist() -> Texture:
+    """Draw somebody on a bicycle, seen from behind: 0.62 m wide and 1.8 m tall when painted so."""
+    h, w = 396, 136
+    image = np.zeros((h, w, 4), np.uint8)
+    middle = w // 2
+
+    def limb(points: list[tuple[int, int]], colour: tuple[int, int, int], thick: int) -> None:
+        cv2.polylines(image, [np.array(points, np.int32)], False, (*colour, 255), thick, cv2.LINE_AA)
+
+    cv2.ellipse(image, (middle, h - 74), (6, 72), 0, 0, 360, (28, 28, 30, 255), -1, cv2.LINE_AA)
+    limb([(middle - 60, 196), (middle + 60, 196)], (60, 60, 62), 7)
+    limb([(middle - 15, 214), (middle - 24, 276), (middle - 19, 346)], (96, 66, 44), 24)
+    limb([(middle + 15, 214), (middle + 27, 262), (middle + 19, 316)], (96, 66, 44), 24)
+    limb([(middle - 27, 350), (middle - 10, 350)], (30, 30, 34), 14)
+    limb([(middle + 10, 320), (middle + 27, 320)], (30, 30, 34), 14)
+    body = _rounded((h, w), (middle - 38, 70, middle + 38, 226), 26)
+    _stamp(image, body, (52, 160, 232), 0.4)
+    limb([(middle - 37, 92), (middle - 53, 150), (middle - 57, 194)], (44, 146, 214), 20)
+    limb([(middle + 37, 92), (middle + 53, 150), (middle + 57, 194)], (44, 146, 214), 20)
+    for row in (120, 168):
+        limb([(middle - 36, row), (middle + 36, row)], (226, 232, 232), 9)
+    cv2.ellipse(image, (middle, 46), (21, 27), 0, 0, 360, (110, 132, 172, 255), -1, cv2.LINE_AA)
+    cv2.ellipse(image, (middle, 33), (26, 25), 0, 180, 360, (40, 44, 168, 255), -1, cv2.LINE_AA)
+    cv2.circle(image, (middle, 236), 7, (30, 24, 190, 255), -1, cv2.LINE_AA)
+    return Texture(image)
 
 
 def _place(pose: Pose, x: float, y: float, z: float) -> tuple[float, float, float]:

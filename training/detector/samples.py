@@ -89,7 +89,7 @@ class SampleMaker:
         else:
             scale = float(np.exp(rng.uniform(np.log(0.3), np.log(1.5))))
         # A piece that is mostly padding teaches little: do not shrink a picture below its place.
-        least = 0.75 * max(out_w / (width * shape[0]), out_h / (height * shape[1]))
+        least = 0.5 * max(out_w / (width * shape[0]), out_h / (height * shape[1]))
         scale_x, scale_y = shape * max(scale, float(least))
         if anchor is not None and rng.random() >= self._config.elsewhere:
             centre = np.array([(anchor[0] + anchor[2]) * scale_x, (anchor[1] + anchor[3]) * scale_y]) / 2
