@@ -25,7 +25,7 @@ import onnxruntime
 from fast_plate_ocr import LicensePlateRecognizer
 
 from training.degrade import HEIGHT, PADDING, WIDTH
-from training.reader.photos import COUNTRY_CODES, LABELLED, rows, shared_folder
+from training.reader.photos import COUNTRY_CODES, LABELLED, open_picture, rows, shared_folder
 
 WHOLE_SETS = (
     "us_states_kaggle_test",
@@ -58,7 +58,7 @@ def validation_sets(data: Path) -> list[ValidationSet]:
     for name in (*LABELLED, *WHOLE_SETS):
         folder = data / "ocr" / name
         table = rows(folder / ("val.csv" if name in LABELLED else "labels.csv"))
-        pictures = [cv2.imread(str(folder / row["image_path"])) for row in table]
+        pictures = [open_picture(folder / row["image_path"]) for row in table]
         found.append(_set_of(name, pictures, table))
     pictures, table = [], []
     for name in ("us_mcam16", "us_cal_ew2266"):
@@ -67,7 +67,7 @@ def validation_sets(data: Path) -> list[ValidationSet]:
         for row in rows(folder / "labels.csv"):
             if row["plate_text"] and " " not in row["plate_text"] and row["image_path"] in boxes:
                 box = [float(boxes[row["image_path"]][key]) for key in ("x1", "y1", "x2", "y2")]
-                pictures.append(_padded_cut(cv2.imread(str(folder / row["image_path"])), box))
+                pictures.append(_padded_cut(open_picture(folder / row["image_path"]), box))
                 table.append(row)
     found.append(_set_of("e2e_us_boxes", pictures, table))
     return found
@@ -163,7 +163,7 @@ def measure(model: Path, config: Path, sets: list[ValidationSet], shared: Path) 
             result["sets"][each.name]["jurisdiction"] = sum(hits) / len(hits)
         named, total = named + sum(hits), total + len(hits)
         for reading, text in zip(readings, each.texts, strict=True):
-            weakest.append(float(np.min(reading.char_probs)))
+            weakest.append(float(np.asarray(reading.char_probs).min()))
             right.append(fold(reading.plate) == fold(text))
     result["jurisdiction"] = named / max(total, 1)
     result["calibration_error"] = calibration_error(np.array(weakest), np.array(right))

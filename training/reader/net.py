@@ -73,7 +73,8 @@ class _Layer(nn.Module):
         query, key, value = parts[0], parts[1], parts[2]
         weights = torch.softmax(query @ key.transpose(-1, -2) * (width // self.heads) ** -0.5, dim=-1)
         x = x + self.out((weights @ value).transpose(1, 2).reshape(n, length, width))
-        return x + self.narrow(functional.relu(self.wide(self.between(x))))
+        widened: Tensor = self.narrow(functional.relu(self.wide(self.between(x))))
+        return x + widened
 
 
 class ReaderNet(nn.Module):

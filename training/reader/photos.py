@@ -167,21 +167,27 @@ def state_photos(data: Path) -> Iterator[Photo]:
             yield Photo(states / line, None, None, f"US-{code}" if code else "")
 
 
+def open_picture(path: Path) -> npt.NDArray[np.uint8]:
+    """Return a picture, BGR. Raises OSError if it cannot be read."""
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise OSError(f"{path.name} cannot be read as a picture: fetch it again")
+    return picture.astype(np.uint8)
+
+
 def open_photo(photo: Photo) -> tuple[npt.NDArray[np.uint8], tuple[float, float, float, float]]:
     """Return the picture around the plate, BGR, and the plate's box in it. Raises OSError if it cannot be
     read."""
-    picture = cv2.imread(str(photo.path))
-    if picture is None:
-        raise OSError(f"{photo.path.name} cannot be read as a picture")
+    picture = open_picture(photo.path)
     height, width = picture.shape[:2]
     if photo.box is None:
         margin_x, margin_y = width * PADDED_SHARE, height * PADDED_SHARE
-        return picture.astype(np.uint8), (margin_x, margin_y, width - margin_x, height - margin_y)
+        return picture, (margin_x, margin_y, width - margin_x, height - margin_y)
     left, top, right, bottom = (s * size for s, size in zip(photo.box, (width, height) * 2, strict=True))
     room_x, room_y = (right - left) * 0.3, (bottom - top) * 0.4
     x0, y0 = int(max(left - room_x, 0)), int(max(top - room_y, 0))
     x1, y1 = int(min(right + room_x, width)), int(min(bottom + room_y, height))
-    return picture[y0:y1, x0:x1].astype(np.uint8), (left - x0, top - y0, right - x0, bottom - y0)
+    return picture[y0:y1, x0:x1], (left - x0, top - y0, right - x0, bottom - y0)
 
 
 PADDED_SHARE = degrade.PADDING / (1 + 2 * degrade.PADDING)
@@ -198,7 +204,7 @@ def teach(photos: Iterator[Photo], teacher: LicensePlateRecognizer, banned: set[
         views = [degrade.degrade_photo(rng, picture, box) for _ in range(3)]
         readings = teacher.run(np.stack(views), return_confidence=True)
         texts = {reading.plate for reading in readings}
-        probabilities = np.mean([reading.char_probs for reading in readings], axis=0)
+        probabilities = np.stack([np.asarray(reading.char_probs) for reading in readings]).mean(axis=0)
         text, jurisdiction = photo.text, photo.jurisdiction
         if text is None:
             if len(texts) != 1 or box[2] - box[0] < SMALLEST_PX or probabilities.min() < MINIMUM_CONFIDENCE:

@@ -16,6 +16,7 @@ import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -62,7 +63,7 @@ class RunConfig:
 
 def load_config(path: Path) -> RunConfig:
     """Read a config file. Raises TypeError naming a key that is missing or unknown."""
-    table = tomllib.loads(path.read_text())
+    table: dict[str, Any] = tomllib.loads(path.read_text())
     return RunConfig(
         **{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
     )
@@ -107,7 +108,7 @@ class Feed:
             torch.from_numpy(slots), torch.from_numpy(regions), torch.from_numpy(centres)
         )
 
-    def _take(self, samples: Samples, count: int) -> tuple[npt.NDArray[np.uint8], ...]:
+    def _take(self, samples: Samples, count: int) -> tuple[npt.NDArray[Any], ...]:
         chosen = np.sort(self._rng.integers(len(samples), size=count))
         return samples.images[chosen], samples.slots[chosen], samples.regions[chosen], samples.centres[chosen]
 
@@ -116,7 +117,7 @@ class Feed:
         n = len(images)
         gain = self._rng.uniform(0.75, 1.2, (n, 1, 1, 1)).astype(np.float32)
         shift = self._rng.uniform(-20, 20, (n, 1, 1, 1)).astype(np.float32)
-        return np.clip(images * gain + shift, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(images * gain + shift, 0, 255), np.uint8)
 
 
 def rate_at(config: RunConfig, progress: float, step: int) -> float:
@@ -180,7 +181,7 @@ def run(config: RunConfig, name: str) -> None:
     torch.set_num_threads(config.threads)
     feed = Feed(config, repository.parent)
     sets = validation_sets(shared_folder() / "data")
-    net = ReaderNet().to(memory_format=torch.channels_last)
+    net = ReaderNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub lacks it
     if config.resume:
         net.load_state_dict(
             {
@@ -213,7 +214,7 @@ def run(config: RunConfig, name: str) -> None:
             weights = Weights(attention=0.3 if progress < 0.4 else 0.1)
             loss, parts = reader_loss(reading, targets, weights)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0, foreach=True)
             optimizer.step()
             step += 1
