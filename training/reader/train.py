@@ -64,9 +64,9 @@ class RunConfig:
 def load_config(path: Path) -> RunConfig:
     """Read a config file. Raises TypeError naming a key that is missing or unknown."""
     table: dict[str, Any] = tomllib.loads(path.read_text())
-    return RunConfig(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    )
+    for key, value in table.items():
+        table[key] = tuple(value) if isinstance(value, list) else value
+    return RunConfig(**table)
 
 
 class Feed:
