@@ -137,12 +137,18 @@ async def _signed_batch(request: Request) -> SignedBatch:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > MAX_BATCH_BYTES:
         raise _TooLargeError(too_large)
-    body = bytearray()
+    body, received = bytearray(), 0
     async with asyncio.timeout(BODY_TIMEOUT_S):
         async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BATCH_BYTES:
-                raise _TooLargeError(too_large)
+            received += len(chunk)
+            if received <= MAX_BATCH_BYTES:
+                body += chunk
+            elif received > 2 * MAX_BATCH_BYTES:
+                break
+    # Only now, and not at the first byte too many: a unit in the midst of sending would see the connection
+    # end before it had read the answer, and send the same batch for ever.
+    if received > MAX_BATCH_BYTES:
+        raise _TooLargeError(too_large)
     return SignedBatch(batch_id, bytes(body), signature)
 
 

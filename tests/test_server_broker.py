@@ -146,8 +146,9 @@ def test_a_unit_cannot_speak_for_another(
 ) -> None:
     client = connected(a_unit(department, tmp_path / "one", "unit-1"), port)
     a_unit(department, tmp_path / "two", "unit-2")
-    client.publish("alpr/unit-2/status", b'{"state": "offline"}', qos=1)
-    client.publish("alpr/unit-1/status", b'{"state": "online"}', qos=1)
+    # Retained: whichever of the two connects first, the department hears it.
+    client.publish("alpr/unit-2/status", b'{"state": "offline"}', qos=1, retain=True)
+    client.publish("alpr/unit-1/status", b'{"state": "online"}', qos=1, retain=True)
     wait_until(lambda: states(department)["unit-1"] == "online")
     assert states(department)["unit-2"] == "unknown"
     left(client)
