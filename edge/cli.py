@@ -208,6 +208,10 @@ def models_install(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors become one line on standard error and an exit status (sysexits.h)."""
+    # OpenCV and FFmpeg tell a broken file or a lost camera in lines of their own, addresses included; ours
+    # says it once. Both read these when they are first used, in camera processes too.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     return guarded(lambda: app(arguments, standalone_mode=False))
 
 

@@ -69,6 +69,8 @@ def configure_logs(
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream)
+    # At the handler, not at the loggers: some libraries set their own logger to "info" when imported.
+    handler.setLevel(max(number, logging.WARNING))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processor=renderer, foreign_pre_chain=shared, keep_exc_info=False, use_get_message=True

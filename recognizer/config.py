@@ -17,9 +17,9 @@ class RecognizerConfig:
     """Narrower boxes are not read: below about two pixels a character there is nothing to read."""
     lost_after_s: float = 0.7
     """A track ends when no candidate has joined it for this long."""
-    sure_frames: int = 3
+    sure_frames: int = 5
     """A track settles early once so many frames agree on every character ..."""
-    sure_confidence: float = 0.9
+    sure_confidence: float = 0.7
     """... and the weakest voted position reaches this."""
     min_frames: int = 2
     """A track that ends gives a read if so many legible frames went into it ..."""

@@ -17,7 +17,7 @@ from tests.painted import moment
 
 RATE = 15.0
 PIXELS = np.zeros((2, 2, 3), np.uint8)
-CONFIG = RecognizerConfig()
+CONFIG = RecognizerConfig(sure_frames=3, sure_confidence=0.9)
 
 
 def seen(
