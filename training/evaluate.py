@@ -249,7 +249,9 @@ def main() -> None:
     parser.add_argument("--reader-config", type=Path, help="its plate configuration")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the rows to this file")
-    parser.add_argument("--write", action="store_true", help="write the figures into the pack's manifest")
+    parser.add_argument(
+        "--write", action="store_true", help="write the figures into the pack's manifest and page"
+    )
     arguments = parser.parse_args()
     if bool(arguments.reader) != bool(arguments.reader_config) or (arguments.reader and arguments.write):
         parser.error(
@@ -277,6 +279,8 @@ def main() -> None:
         (pack.folder / MANIFEST).write_text(
             encode_pack(replace(pack, accuracy=tuple(rows))), encoding="utf-8"
         )
+        if (card := pack.folder / "README.md").is_file():
+            write_figures(card, rows)
 
 
 if __name__ == "__main__":
