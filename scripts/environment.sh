@@ -21,7 +21,7 @@ need_packages() {
             *) PATH=$PATH:/usr/sbin command -v "$probe" >/dev/null || missing+=("$package") ;;
         esac
     done
-    [ ${#missing[@]} = 0 ] && return
+    if [ ${#missing[@]} = 0 ]; then return; fi
     command -v apt-get >/dev/null || die "please install: ${missing[*]} (apt-get is not here)"
     say "Installing ${missing[*]}"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
@@ -33,11 +33,12 @@ need_python() {
     local wanted stamp=.venv/.installed
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed, this is $(python3 -V)"
     wanted=$(cat pyproject.toml constraints.txt scripts/environment.sh | sha256sum | cut -c1-16)
-    [ -f "$stamp" ] && grep -qx "$1 $wanted" "$stamp" && return
+    if [ -f "$stamp" ] && grep -qx "$1 $wanted" "$stamp"; then return; fi
     python3 -c 'import ensurepip' 2>/dev/null || need_packages python3-venv=/nonexistent
     [ -x .venv/bin/python ] || python3 -m venv .venv
     say "Installing Python packages (once; a few minutes on a small machine)"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$1]"
+    .venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[$1]"
     # The larger set serves the smaller one: ./run after ./check installs nothing.
-    { echo "$1 $wanted"; [ "$1" = edge,server,dev ] && echo "edge,server $wanted"; } >"$stamp"
+    echo "$1 $wanted" >"$stamp"
+    if [ "$1" = edge,server,dev ]; then echo "edge,server $wanted" >>"$stamp"; fi
 }
