@@ -62,6 +62,11 @@ class StoredRead:
     """JPEG; empty where the unit had no room for it."""
     hits: tuple[StoredHit, ...]
 
+    @property
+    def state_likely(self) -> bool:
+        """Whether the state is likelier than all others together; less is listed as unknown."""
+        return self.jurisdiction_confidence is not None and self.jurisdiction_confidence >= 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class ReadQuery:

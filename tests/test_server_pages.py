@@ -11,6 +11,8 @@ import pytest
 from httpx import ASGITransport, AsyncClient, Response
 from sqlalchemy import text
 
+from recognizer.plate import Jurisdiction
+from recognizer.read import JurisdictionOpinion
 from server.access import Access, Role, add_account
 from server.database import reading
 from server.department import Department
@@ -257,6 +259,19 @@ def test_text_from_a_unit_is_never_taken_for_a_page(
     browser.state_purpose()
     page = browser.search()
     assert "&lt;script&gt;" in page and "<script>" not in page
+
+
+@pytest.mark.parametrize(("confidence", "shown"), [(0.3, False), (0.8, True)])
+def test_a_state_the_reader_is_not_sure_of_is_not_listed(
+    browser: Browser, department: Department, unit: Unit, confidence: float, shown: bool
+) -> None:
+    read = replace(a_read(), jurisdiction=JurisdictionOpinion(Jurisdiction("US-NV"), confidence))
+    Intake(department.engine, department.keys, department.folder.quarantine).take(
+        unit.peer, unit.batch([read]), NOW
+    )
+    browser.log_in("reyes")
+    browser.state_purpose()
+    assert ("US-NV" in browser.search()) is shown
 
 
 def test_a_form_without_the_sessions_secret_does_nothing(browser: Browser) -> None:
