@@ -337,8 +337,9 @@ class Daemon:
                     self._carry(parts.pipeline.step(frame), taken_up_ns)
                 elif parts.bank.finished:
                     break
-            self._carry(parts.pipeline.finish(last.utc), parts.clock.now().monotonic_ns)
         finally:
+            # Also when a model fails: what the living tracks have seen so far is worth keeping.
+            self._carry(parts.pipeline.finish(last.utc), parts.clock.now().monotonic_ns)
             parts.bank.close()
         if not self._stopping.is_set():
             self._drive_over.set()
