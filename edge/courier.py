@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 
 from edge.clock import Clock
-from edge.keeper import Acknowledged, Message, NextBatch, Refused
+from edge.keeper import Acknowledged, Message, NextBatch, Refused, StoreError
 from edge.status import TransferHealth
 from sync.batch import Batch, Receipt
 from sync.errors import DiskFullError, RefusedError
@@ -33,26 +33,26 @@ class KeeperStore:
 
     def next_batch(self) -> Batch | None:
         """Return the batch to send, the same until one of the other two was called for it."""
-        reply: Queue[Batch | DiskFullError | None] = Queue()
+        reply: Queue[Batch | StoreError | None] = Queue()
         self._keeper.put(NextBatch(reply))
         return _told(reply)
 
     def accept(self, receipt: Receipt, data: bytes) -> None:
         """Keep a checked receipt; when this returns it is on the disk."""
-        done: Queue[DiskFullError | None] = Queue()
+        done: Queue[StoreError | None] = Queue()
         self._keeper.put(Acknowledged(receipt, data, done))
         _told(done)
 
     def set_aside(self, batch_id: str, why: str) -> None:
         """Never send this batch again, and keep its reads."""
-        done: Queue[DiskFullError | None] = Queue()
+        done: Queue[StoreError | None] = Queue()
         self._keeper.put(Refused(batch_id, why, done))
         _told(done)
 
 
-def _told(answer: "Queue[T | DiskFullError]") -> T:
+def _told(answer: "Queue[T | StoreError]") -> T:
     found = answer.get(timeout=KEEPER_PATIENCE_S)
-    if isinstance(found, DiskFullError):
+    if isinstance(found, StoreError):
         raise found
     return found
 

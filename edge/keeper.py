@@ -21,7 +21,7 @@ from edge.pipeline import ReadWithHits
 from edge.status import StoreHealth
 from sync.batch import Batch, Receipt, SealedRead
 from sync.config import RetentionConfig, SyncConfig
-from sync.errors import DiskFullError
+from sync.errors import DiskFullError, ReceiptInvalidError
 from sync.outbox import Counts, Outbox
 from sync.record import encode_record
 from sync.seal import EpochSealer
@@ -36,13 +36,15 @@ PURGE_EVERY_S = 60.0
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+StoreError = DiskFullError | ReceiptInvalidError
+"""What the writer tells the asker and survives."""
 
 
 @dataclass(frozen=True, slots=True)
 class NextBatch:
     """Asks for the batch to send next; the answer, None for an empty outbox, is put into *reply*."""
 
-    reply: Queue[Batch | DiskFullError | None]
+    reply: Queue[Batch | StoreError | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Acknowledged:
     receipt: Receipt
     data: bytes
     """As it came, kept as the proof."""
-    done: Queue[DiskFullError | None]
+    done: Queue[StoreError | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Refused:
 
     batch_id: str
     why: str
-    done: Queue[DiskFullError | None]
+    done: Queue[StoreError | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +146,21 @@ class Keeper:
                 self._keep(message)
             case NextBatch():
                 self._commit()
-                message.reply.put(_unless_full(self._next_batch))
+                message.reply.put(_answered(self._next_batch))
             case Acknowledged():
                 receipt, data = message.receipt, message.data
-                message.done.put(_unless_full(lambda: self._outbox.accept(receipt, data)))
-                log.info("batch.acknowledged", batch=receipt.batch_id, reads=receipt.reads)
-                self._purge()
+                outcome = _answered(lambda: self._outbox.accept(receipt, data))
+                message.done.put(outcome)
+                if outcome is None:
+                    log.info("batch.acknowledged", batch=receipt.batch_id, reads=receipt.reads)
+                    self._purge()
             case Refused():
                 batch_id, why = message.batch_id, message.why
-                message.done.put(_unless_full(lambda: self._outbox.set_aside(batch_id, why)))
-                self.counts = self._outbox.counts()
-                log.error("batch.refused", batch=batch_id, why=why)
+                outcome = _answered(lambda: self._outbox.set_aside(batch_id, why))
+                message.done.put(outcome)
+                if outcome is None:
+                    self.counts = self._outbox.counts()
+                    log.error("batch.refused", batch=batch_id, why=why)
             case Flush():
                 self._commit()
                 self._purge()
@@ -233,8 +239,8 @@ class Keeper:
         now = self._clock.now()
         self._purged_at_ns = now.monotonic_ns
         window = timedelta(hours=self._retention.local_window_h)
-        gone = _unless_full(lambda: self._outbox.purge(now.utc, window))
-        if isinstance(gone, DiskFullError):
+        gone = _answered(lambda: self._outbox.purge(now.utc, window))
+        if isinstance(gone, StoreError):
             log.error("purge.failed", why=str(gone))
             return
         self.purged += gone
@@ -253,9 +259,12 @@ class Keeper:
         self.health = dataclasses.replace(self.health, free_bytes=free, **changes)  # type: ignore[arg-type]
 
 
-def _unless_full(act: Callable[[], T]) -> T | DiskFullError:
-    """Return what *act* does, or why the disk did not let it: the asker is told, and the writer goes on."""
+def _answered(act: Callable[[], T]) -> T | StoreError:
+    """Return what *act* does, or why it could not be done: the asker is told, and the writer goes on.
+
+    A damaged file is not among these errors: it ends the thread, and the next start sets the file aside.
+    """
     try:
         return act()
-    except DiskFullError as error:
+    except (DiskFullError, ReceiptInvalidError) as error:
         return error

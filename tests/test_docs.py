@@ -94,3 +94,13 @@ def test_every_word_of_the_glossary_is_used_in_the_code(word: str) -> None:
 
 def test_pages_name_no_machine_of_ours() -> None:
     assert not re.search(r"(?<![\w.])/(?:work|tmp|home|root)/", prose())
+
+
+def test_accuracy_in_the_readme_is_what_the_manifest_holds() -> None:
+    from recognizer.manifest import load_pack
+
+    [row] = [m for m in load_pack("builtin").accuracy if (m.stage, m.set) == ("end to end", "all")]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"On {row.samples} real full frames" in text
+    assert f"{100 * row.figures['exact']:.1f} % of the plates" in text
+    assert f"({100 * row.figures['exact_folded']:.1f} % with O/0" in text

@@ -12,9 +12,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.courier import Courier, KeeperStore
-from edge.keeper import COMMIT_WITHIN_S, MAX_WAITING, Flush, Keeper, Stop
+from edge.keeper import (
+    COMMIT_WITHIN_S,
+    MAX_WAITING,
+    Acknowledged,
+    Flush,
+    Keeper,
+    NextBatch,
+    Stop,
+    StoreError,
+)
 from edge.pipeline import ReadWithHits
+from sync.batch import Batch, Receipt, encode_batch
 from sync.config import RetentionConfig, SyncConfig
+from sync.errors import ReceiptInvalidError
 from sync.outbox import open_outbox
 from sync.session import Session
 from sync.upload import Upload
@@ -188,3 +199,18 @@ def test_refused_batch_is_set_aside_and_its_reads_stay(bench: Bench) -> None:
     assert bench.keeper.counts.refused == 1
     assert bench.keeper.purged == 0
     assert "says no" in courier.health.last_error
+
+
+def test_receipt_that_covers_less_than_the_batch_is_answered_and_the_writer_goes_on(bench: Bench) -> None:
+    bench.keep(with_hit())
+    reply: Queue[Batch | StoreError | None] = Queue()
+    bench.keeper.handle(NextBatch(reply))
+    batch = reply.get_nowait()
+    assert isinstance(batch, Batch)
+    signed = encode_batch(batch, bench.unit_key)
+    short = Receipt(batch.batch_id, UNIT, signed.digest, len(batch.reads) + 1, batch.made_at)
+    done: Queue[StoreError | None] = Queue()
+    bench.keeper.handle(Acknowledged(short, b"receipt", done))
+    assert isinstance(done.get_nowait(), ReceiptInvalidError)
+    assert (bench.keeper.counts.queued, bench.keeper.purged) == (1, 0)
+    assert upload(bench).health.uploaded == 1
