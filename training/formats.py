@@ -44,8 +44,13 @@ class Issuer:
     """Share of plates whose text the owner chose."""
 
 
-HARD_LETTERS = "CGGMHVYQDIT"
-"""Letters that readers take for another; they are drawn more often than chance would."""
+HARD_LETTERS = "CGGMHVYQDITOIBSZGDQVYKXNWUFEPRL"
+"""Letters that readers take for another, or for a digit; they are drawn more often than chance would."""
+HARD_DIGITS = "0185267031"
+"""The same for digits: O/0, I/1, B/8, S/5, Z/2, G/6, 2/7."""
+_HARD_PLATES = 0.25
+"""Share of plates on which most free places take hard characters, so that each look-alike comes to stand in
+every place that a format allows."""
 
 _NO_IOQ = "ABCDEFGHJKLMNPRSTUVWXYZ"
 _CONSONANTS = "BCDFGHJKLMNPRSTVWXYZ"
@@ -67,7 +72,8 @@ def _usa() -> list[Issuer]:
     PA AAA*9999 AAA-9999 AAA_9999;RI 999*999 AA-999 9AA*999;SC AAA*999 9999*AA AAA_999
     SD 9A9*999 9AA*999 99A_999;TN 9A9*9A9 AA9*99A 999-AAA;TX AAA*9999 AA9*A999 AAA-9999 99A_AA9
     UT A99*9AA 9A9*9AA A999*AA;VT AAA*999 AAA_999;VA AAA-9999 AAA*9999 AA-9999;WA AAA9999 AAA9999 999*AAA
-    WV 9AA*999 99A_999 AAA_999;WI AAA-9999 999-AAA AAA*9999;WY 9*99999 99*9999 9-99999;DC AA*9999 AA_9999"""
+    WV 9AA*999 99A_999 AAA_999;WI AAA-9999 999-AAA AAA*9999;WY 9*99999 99*9999 9-99999;DC AA*9999 AA_9999
+    PR AAA*999 AAA-999;GU AA*9999 AA_9999;VI AAA*999 AAA_999;AS 9999 99999 A9999;MP AAA*999 AAA_999"""
     common = {
         "CA": 4.0,
         "TX": 2.5,
@@ -79,6 +85,11 @@ def _usa() -> list[Issuer]:
         "NC": 1.5,
         "OH": 1.3,
         "MI": 1.3,
+        "PR": 0.5,
+        "GU": 0.3,
+        "VI": 0.3,
+        "AS": 0.3,
+        "MP": 0.3,
     }
     issuers = []
     for entry in table.replace("\n", ";").split(";"):
@@ -86,7 +97,7 @@ def _usa() -> list[Issuer]:
         patterns = tuple(
             part.replace("_", " ") for part in parts
         )  # `_` is a gap, written so that the table can be split
-        issuers.append(Issuer(f"US-{state}", patterns, 50.0 / 68.0 * common.get(state, 1.0), vanity=0.3))
+        issuers.append(Issuer(f"US-{state}", patterns, 50.0 / 68.0 * common.get(state, 1.0), vanity=0.25))
     return issuers
 
 
@@ -222,7 +233,7 @@ ISSUERS: tuple[Issuer, ...] = (
     Issuer("RU", ("A999AA*99", "A999AA 99", "A999AA 999"), 0.5, "ABCEHKMOPTXY"),
     Issuer("TR", ("99 AAA 99", "99 AA 999", "99 A 9999", "99 AAA 999"), 0.4),
     Issuer("IL", ("99-999-99", "999-99-999", "99:999:99"), 0.5),
-    Issuer("BR", ("AAA-9999", "AAA-9999", "AAA9A99", "AAA9A99", "AAA 9999"), 3.0),
+    Issuer("BR", ("AAA-9999", "AAA-9999", "AAA9A99", "AAA9A99", "AAA 9999", "AAA*9999"), 4.0),
     Issuer("AR", ("AA 999 AA", "AA 999 AA", "AAA 999"), 1.5),
     Issuer(
         "PK",
@@ -256,10 +267,19 @@ ISSUERS: tuple[Issuer, ...] = (
     Issuer("CA-QC", ("A99*AAA", "999*AAA", "A99 AAA"), 0.4),
     Issuer("CA-BC", ("AA9*99A", "999*AAA", "AAA*99A"), 0.4),
     Issuer("CA-AB", ("AAA-9999", "AAA 999"), 0.3),
+    Issuer("CA-SK", ("999*AAA", "999 AAA"), 0.2),
+    Issuer("CA-MB", ("AAA*999", "AAA 999"), 0.2),
+    Issuer("CA-NS", ("AAA 999", "AAA*999"), 0.2),
+    Issuer("CA-NB", ("AAA 999", "AAA*999"), 0.2),
+    Issuer("CA-NL", ("AAA 999", "AAA*999"), 0.15),
+    Issuer("CA-PE", ("99*99AA", "999*99", "99 AAA"), 0.1),
+    Issuer("CA-YT", ("AAA 99", "AAA*99"), 0.1),
+    Issuer("CA-NT", ("999999",), 0.1),
+    Issuer("CA-NU", ("999 999", "999*999"), 0.1),
     Issuer("UZ", ("99*A 999 AA", "99*A999AA", "99 A 999 AA", "99*999 AAA"), 0.8),
     Issuer("ID", ("A 9999 AAA", "A 9999 AA", "AA 9999 AA", "A 999 AAA"), 0.8),
     Issuer("CO", ("AAA 999", "AAA*999", "AAA-999"), 0.5),
-    Issuer("MX", ("AAA-999-A", "AAA-99-99", "A99-AAA"), 0.5),
+    Issuer("MX", ("AAA-999-A", "AAA-99-99", "A99-AAA", "AA-99-999", "AAA-99-99"), 0.7),
     Issuer("MY", ("AAA 9999", "A 9999 A", "AA 9999"), 0.4),
     Issuer("SG", ("AAA 9999 A", "AAA999A"), 0.3),
     Issuer("NZ", ("AAA999", "AA9999"), 0.3),
@@ -300,10 +320,13 @@ def random_line(rng: np.random.Generator, issuer: Issuer) -> str:
         return _vanity(rng)
     pattern = issuer.patterns[int(rng.integers(len(issuer.patterns)))]
     line = [_fill(rng, c, issuer.letters) for c in pattern]
-    free = [i for i, c in enumerate(pattern) if c == "A"]
     hard = [c for c in HARD_LETTERS if c in issuer.letters]
-    if free and hard and rng.random() < 0.3:
-        line[int(rng.choice(free))] = str(rng.choice(hard))
+    if rng.random() < _HARD_PLATES:
+        for i, c in enumerate(pattern):
+            if c == "A" and rng.random() < 0.7:
+                line[i] = str(rng.choice(hard))
+            elif c == "9" and rng.random() < 0.7:
+                line[i] = str(rng.choice(list(HARD_DIGITS)))
     return "".join(line)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from training import fonts, styles
+from training.emblems import draw_emblem
+from training.scenery import away_from, draw_scene, nearly
 
 Image = npt.NDArray[np.uint8]
 
@@ -30,6 +32,18 @@ _NAMES = (
     "CITY SALES",
     "GARAGE",
 )
+_STICKERS = (
+    (245, 245, 245),
+    (40, 40, 200),
+    (170, 80, 20),
+    (70, 150, 40),
+    (40, 210, 245),
+    (30, 130, 240),
+    (60, 60, 60),
+    (200, 170, 120),
+    (150, 60, 120),
+)
+"""BGR of registration stickers."""
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
@@ -50,45 +64,6 @@ def graded_ground(top: styles.Colour, bottom: styles.Colour, height: int, width:
     return np.repeat(column[:, None].astype(np.uint8), width, axis=1)
 
 
-def draw_scenery(rng: np.random.Generator, image: Image) -> None:
-    """Mountains, stripes, a sun or blots, pale enough to leave a serial legible."""
-    height, width = image.shape[:2]
-    layer = image.copy()
-    colour = tuple(int(c) for c in rng.integers(60, 240, 3))
-    kind = rng.integers(5)
-    if kind == 0:
-        xs = np.linspace(0, width, int(rng.integers(4, 12)))
-        ys = height * rng.uniform(0.35, 0.85) + rng.uniform(-0.14, 0.14, len(xs)) * height
-        outline = np.concatenate([np.stack([xs, ys], 1), [[width, height], [0, height]]]).astype(np.int32)
-        cv2.fillPoly(layer, [outline], colour)
-    elif kind == 1:
-        y = int(height * rng.uniform(0, 0.9))
-        cv2.rectangle(layer, (0, y), (width, y + int(height * rng.uniform(0.05, 0.3))), colour, -1)
-    elif kind == 2:
-        centre = (int(width * rng.uniform(0.1, 0.9)), int(height * rng.uniform(0.2, 0.9)))
-        cv2.circle(layer, centre, int(height * rng.uniform(0.15, 0.5)), colour, -1, cv2.LINE_AA)
-    elif kind == 3:
-        for _ in range(int(rng.integers(3, 14))):
-            centre = (int(width * rng.random()), int(height * rng.random()))
-            axes = (int(height * rng.uniform(0.03, 0.25)), int(height * rng.uniform(0.03, 0.2)))
-            cv2.ellipse(
-                layer,
-                centre,
-                axes,
-                float(rng.uniform(0, 180)),
-                0,
-                360,
-                tuple(int(c) for c in rng.integers(60, 240, 3)),
-                -1,
-            )
-    else:
-        step = int(height * rng.uniform(0.08, 0.25)) + 2
-        for x in range(0, width + height, 2 * step):
-            cv2.line(layer, (x, 0), (x - height // 2, height), colour, max(1, step // 2))
-    share = rng.uniform(0.12, 0.45)
-    image[:] = cv2.addWeighted(layer, share, image, 1 - share, 0)
-
-
 def draw_border(rng: np.random.Generator, image: Image, colour: styles.Colour) -> None:
     """A line along the edge, as pressed plates have."""
     height, width = image.shape[:2]
@@ -103,7 +78,7 @@ def draw_border(rng: np.random.Generator, image: Image, colour: styles.Colour) -
 
 
 def draw_bands(rng: np.random.Generator, image: Image, style: styles.Style) -> tuple[float, float]:
-    """Draw the country bands; return the left and right limits of what is free."""
+    """Draw the country bands and side pictures; return the left and right limits of what is free."""
     height, width = image.shape[:2]
     left, right = 0.0, float(width)
     if style.band and rng.random() < (0.45 if style.band in {"GB", "IND", "N"} else 0.9):
@@ -114,6 +89,16 @@ def draw_bands(rng: np.random.Generator, image: Image, style: styles.Style) -> t
         band = height * rng.uniform(0.3, 0.42)
         _band(rng, image, int(width - band), width, str(rng.integers(1, 96)))
         right = width - band
+    if style.stickers and rng.random() < 0.16:
+        side = width * rng.uniform(0.1, 0.24)
+        size = side * rng.uniform(0.75, 1.1) if rng.random() < 0.7 else height * rng.uniform(0.5, 0.8)
+        place = height * rng.uniform(0.42, 0.66)
+        if rng.random() < 0.72:
+            draw_emblem(rng, image, side / 2 + height * 0.03, place, size, style.emblem)
+            left = side
+        else:
+            draw_emblem(rng, image, width - side / 2 - height * 0.03, place, size, style.emblem)
+            right = width - side
     return left, right
 
 
@@ -171,48 +156,76 @@ def write(
 def draw_names(
     rng: np.random.Generator, image: Image, style: styles.Style, ink: styles.Colour
 ) -> tuple[float, float]:
-    """Draw title and slogan; return the top and bottom limits of what is free for the serial."""
+    """Draw scene, title, slogan and stickers; return the top and bottom limits of what is free for the
+    serial."""
     height, width = image.shape[:2]
-    top, bottom = 0.05 * height, 0.95 * height
-    titles = [t for t in style.titles if t]
-    if titles and rng.random() < 0.93:
-        title = titles[int(rng.integers(len(titles)))]
-        size = height * rng.uniform(0.11, 0.17)
-        if title in {"BRASIL", "ARGENTINA"}:
-            image[: int(height * 0.22)] = (150, 60, 10)
-            write(rng, image, title, (width / 2, height * 0.11), height * 0.12, width * 0.5, (245, 245, 245))
-            return 0.24 * height, bottom
-        colour = ink if rng.random() < 0.6 else _any_colour(rng)
-        write(
-            rng,
-            image,
-            title,
-            (width / 2, height * 0.05 + size / 2),
-            size,
-            width * rng.uniform(0.3, 0.75),
-            colour,
-        )
-        top = height * 0.08 + size
-    slogans = style.slogans
-    if slogans and rng.random() < 0.75:
-        size = height * rng.uniform(0.07, 0.14)
-        colour = ink if rng.random() < 0.6 else _any_colour(rng)
-        slogan = slogans[int(rng.integers(len(slogans)))]
-        write(
-            rng,
-            image,
-            slogan,
-            (width / 2, height * 0.95 - size / 2),
-            size,
-            width * rng.uniform(0.3, 0.8),
-            colour,
-        )
-        bottom = height * 0.92 - size
+    if style.scene and rng.random() < 0.75:
+        draw_scene(rng, image, style.scene, ink)
+    if style.top_band:
+        return _mercosur_band(rng, image, style.top_band), 0.95 * height
+    names = [[t for t in style.titles if t], list(style.slogans)]
+    drawn = [bool(names[0]) and rng.random() < 0.94, bool(names[1]) and rng.random() < 0.75]
+    colours = [style.title_ink or ink, ink]
+    bars = (style.top_bar, style.bottom_bar)
+    sizes = [height * rng.uniform(0.1, 0.18), height * rng.uniform(0.065, 0.13)]
+    limits = [0.05 * height, 0.95 * height]
+    if rng.random() < style.title_below:
+        names, drawn, colours, sizes = names[::-1], drawn[::-1], colours[::-1], sizes[::-1]
+    for place in (0, 1):
+        size, bar = sizes[place], bars[place]
+        if bar is not None:
+            deep = int(size * 1.3 + height * 0.04)
+            rows = slice(0, deep) if place == 0 else slice(height - deep, height)
+            image[rows] = bar
+        if drawn[place]:
+            text = names[place][int(rng.integers(len(names[place])))]
+            colour = colours[place] if rng.random() < 0.8 else _any_colour(rng)
+            if bar is not None:
+                colour = away_from(bar, colour)
+            y_middle = height * 0.045 + size / 2 if place == 0 else height * 0.955 - size / 2
+            x_middle = width * (0.5 if rng.random() < 0.85 else rng.uniform(0.38, 0.62))
+            write(rng, image, text, (x_middle, y_middle), size, width * rng.uniform(0.3, 0.78), colour)
+        if drawn[place] or bar is not None:
+            limits[place] = height * 0.07 + size if place == 0 else height * 0.93 - size
     if style.stickers:
-        for x in (0.09, 0.91):
-            if rng.random() < 0.45:
-                _sticker(rng, image, x * width, height * (0.13 if rng.random() < 0.75 else 0.87))
-    return top, bottom
+        _draw_stickers(rng, image)
+    return limits[0], limits[1]
+
+
+def _draw_stickers(rng: np.random.Generator, image: Image) -> None:
+    """Month and year in any corner, now and then amid the title or slogan."""
+    height, width = image.shape[:2]
+    for x in (0.09, 0.91):
+        for y, chance in ((0.13, 0.4), (0.87, 0.14)):
+            if rng.random() < chance:
+                place = (width * (x + rng.normal(0, 0.012)), height * (y + rng.normal(0, 0.015)))
+                _sticker(rng, image, *place)
+    if rng.random() < 0.05:
+        _sticker(rng, image, width * rng.uniform(0.3, 0.7), height * float(rng.choice([0.12, 0.88])))
+
+
+def _mercosur_band(rng: np.random.Generator, image: Image, name: str) -> float:
+    """The blue band with the country's name, its flag on the right; return its lower edge."""
+    height, width = image.shape[:2]
+    edge = float(height * rng.uniform(0.19, 0.25))
+    image[: int(edge)] = nearly(rng, (150, 55, 8))
+    widest = width * rng.uniform(0.24, 0.5)
+    write(rng, image, name, (width / 2, edge / 2), edge * rng.uniform(0.45, 0.65), widest, (245, 245, 245))
+    x, half = width * rng.uniform(0.9, 0.95), edge * 0.3
+    flag = (70, 150, 20) if name == "BRASIL" else (240, 220, 160)
+    cv2.rectangle(
+        image,
+        (int(x - half * 1.5), int(edge / 2 - half)),
+        (int(x + half * 1.5), int(edge / 2 + half)),
+        flag,
+        -1,
+    )
+    cv2.circle(image, (int(x), int(edge / 2)), max(1, int(half * 0.7)), (30, 200, 240), -1, cv2.LINE_AA)
+    if rng.random() < 0.6:
+        cv2.circle(
+            image, (int(width * 0.06), int(edge / 2)), max(1, int(half)), (235, 225, 215), 1, cv2.LINE_AA
+        )
+    return float(edge + height * 0.02)
 
 
 def _any_colour(rng: np.random.Generator) -> styles.Colour:
@@ -220,14 +233,20 @@ def _any_colour(rng: np.random.Generator) -> styles.Colour:
     return b, g, r
 
 
-def _sticker(rng: np.random.Generator, image: Image, x: float, y: float) -> None:
+def _sticker(rng: np.random.Generator, image: Image, x: float, y: float, widest: float = 1e9) -> None:
     height = image.shape[0]
-    w, h = height * rng.uniform(0.14, 0.26), height * rng.uniform(0.11, 0.18)
-    colour = tuple(int(c) for c in rng.integers(20, 255, 3))
+    w, h = height * rng.uniform(0.13, 0.25), height * rng.uniform(0.11, 0.19)
+    if w > widest:
+        w, h = widest, widest * rng.uniform(0.8, 1.2)
+    colour = nearly(rng, _STICKERS[int(rng.integers(len(_STICKERS)))])
     cv2.rectangle(image, (int(x - w / 2), int(y - h / 2)), (int(x + w / 2), int(y + h / 2)), colour, -1)
-    text = str(rng.integers(10, 30)) if rng.random() < 0.5 else _MONTHS[int(rng.integers(12))]
+    texts = [str(rng.integers(10, 30)), _MONTHS[int(rng.integers(12))]]
     contrast = (250, 250, 250) if sum(colour) < 380 else (20, 20, 20)
-    write(rng, image, text, (x, y), h * 0.65, w * 0.85, contrast)
+    if rng.random() < 0.3:  # year above a number nobody reads
+        write(rng, image, texts[0], (x, y - h * 0.15), h * 0.5, w * 0.8, contrast)
+        write(rng, image, str(rng.integers(10**5, 10**7)), (x, y + h * 0.32), h * 0.22, w * 0.9, contrast)
+        return
+    write(rng, image, texts[int(rng.random() < 0.5)], (x, y), h * 0.65, w * 0.85, contrast)
 
 
 def draw_mark(
@@ -256,6 +275,8 @@ def draw_mark(
         radius = max(1, int(height * rng.uniform(0.035, 0.07)))
         for y in (middle,) if mark == "." else (middle - height * 0.2, middle + height * 0.2):
             cv2.circle(coverage, (int(x), int(y)), radius, 255, -1, cv2.LINE_AA)
+    elif mark == " " and width > height * 0.35 and rng.random() < 0.06:
+        _sticker(rng, image, x, middle, width * 0.95)
     elif mark == " " and rng.random() < 0.12:
         cv2.circle(
             image,
@@ -290,7 +311,12 @@ def draw_mark(
                 cv2.LINE_AA,
             )
         else:
-            draw_emblem(rng, image, x, middle, max(width, height * 0.2) * rng.uniform(0.8, 1.35))
+            # Behind the characters and touching them only if pale.
+            wide = rng.random() < 0.4
+            size = (
+                height * rng.uniform(0.8, 1.5) if wide else max(width, height * 0.2) * rng.uniform(0.8, 1.2)
+            )
+            draw_emblem(rng, image, x, middle, size, emblem, pale=wide)
 
 
 def _seals(rng: np.random.Generator, image: Image, x: float, middle: float, size: float) -> None:
@@ -337,85 +363,62 @@ def _crest(
         )
 
 
-def draw_emblem(rng: np.random.Generator, image: Image, x: float, y: float, size: float) -> None:
-    """A coloured picture of about *size* pixels: star, fruit, tree, map outline, disc with a motif."""
-    layer = image.copy()
-    kind = int(rng.integers(5))
-    colour = tuple(int(c) for c in rng.integers(0, 240, 3))
-    if kind == 0:
-        angles = np.arange(10) * np.pi / 5 - np.pi / 2
-        radii = np.where(np.arange(10) % 2 == 0, size / 2, size * 0.2)
-        points = np.stack([x + radii * np.cos(angles), y + radii * np.sin(angles)], 1)
-        cv2.fillPoly(layer, [points.astype(np.int32)], colour, cv2.LINE_AA)
-    elif kind == 1:
-        cv2.circle(layer, (int(x), int(y)), max(2, int(size / 2)), colour, -1, cv2.LINE_AA)
-        cv2.circle(
-            layer,
-            (int(x), int(y)),
-            max(1, int(size * 0.3)),
-            tuple(int(c) for c in rng.integers(0, 255, 3)),
-            -1,
-            cv2.LINE_AA,
-        )
-    elif kind == 2:
-        angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(6, 14))))
-        radii = size / 2 * rng.uniform(0.45, 1.0, len(angles))
-        points = np.stack([x + radii * np.cos(angles), y + radii * np.sin(angles)], 1)
-        cv2.fillPoly(layer, [points.astype(np.int32)], colour, cv2.LINE_AA)
-    elif kind == 3:
-        for level in (0.5, 0.15, -0.2):
-            half = size * (0.32 + 0.2 * level)
-            triangle = np.array(
-                [[x - half, y + size * level], [x + half, y + size * level], [x, y + size * (level - 0.4)]]
-            )
-            cv2.fillPoly(layer, [triangle.astype(np.int32)], colour, cv2.LINE_AA)
-    else:
-        for _ in range(int(rng.integers(3, 7))):
-            centre = (int(x + size * rng.uniform(-0.3, 0.3)), int(y + size * rng.uniform(-0.35, 0.35)))
-            cv2.circle(
-                layer,
-                centre,
-                max(1, int(size * rng.uniform(0.1, 0.25))),
-                tuple(int(c) for c in rng.integers(0, 255, 3)),
-                -1,
-                cv2.LINE_AA,
-            )
-    share = rng.uniform(0.4, 1.0)
-    image[:] = cv2.addWeighted(layer, share, image, 1 - share, 0)
-
-
 def draw_fittings(rng: np.random.Generator, image: Image, american: bool) -> None:
     """Screws, a holder's rim and a dealer's frame that covers the edges."""
     height, width = image.shape[:2]
-    if rng.random() < 0.5:
-        ys = (0.1, 0.9) if american else (0.5,)
-        for x in (rng.uniform(0.03, 0.25), 1 - rng.uniform(0.03, 0.25)):
+    if rng.random() < 0.6:
+        ys = (0.09, 0.91) if american else (0.5,)
+        offset = rng.uniform(0.03, 0.27)
+        for x in (offset, 1 - offset):
             for y in ys:
-                if rng.random() < 0.6:
-                    shade = int(rng.integers(20, 220))
-                    centre = (
-                        int(x * width),
-                        int((y + (0 if american else rng.uniform(-0.35, 0.35))) * height),
-                    )
-                    cv2.circle(
-                        image,
-                        centre,
-                        max(1, int(height * rng.uniform(0.02, 0.04))),
-                        (shade, shade, shade),
-                        -1,
-                        cv2.LINE_AA,
-                    )
+                if rng.random() < (0.8 if y < 0.6 else 0.4):
+                    place = (x * width, (y + (0 if american else rng.uniform(-0.35, 0.35))) * height)
+                    draw_screw(rng, image, place, height * rng.uniform(0.02, 0.045))
     if rng.random() < (0.4 if american else 0.3):
-        shade = int(rng.choice([15, 30, 60, 170, 210]))
-        colour = (shade, shade, shade)
-        side = int(height * rng.uniform(0.01, 0.04)) + 1
-        top, bottom = (int(height * rng.uniform(0.02, 0.1 if american else 0.04)) + 1 for _ in range(2))
-        image[:top], image[height - bottom :] = colour, colour
-        image[:, :side], image[:, width - side :] = colour, colour
-        if american and rng.random() < 0.7:
-            name = _NAMES[int(rng.integers(len(_NAMES)))]
-            contrast = (235, 235, 235) if shade < 120 else (20, 20, 20)
-            write(rng, image, name, (width / 2, height - bottom / 2), bottom * 0.75, width * 0.7, contrast)
+        shade = int(rng.choice([15, 22, 30, 60, 170, 210]))
+        colour = nearly(rng, (shade, shade, shade)) if rng.random() < 0.15 else (shade, shade, shade)
+        side = int(height * rng.uniform(0.01, 0.05)) + 1
+        thickest = 0.15 if american else 0.05  # a wide rim hides title or slogan
+        top, bottom = (int(height * rng.uniform(0.02, thickest)) + 1 for _ in range(2))
+        _rim(rng, image, (top, bottom, side), colour)
+        contrast = (235, 235, 235) if shade < 120 else (20, 20, 20)
+        for middle, size in ((top / 2, top), (height - bottom / 2, bottom)):
+            if rng.random() < (0.55 if american else 0.3) and size > height * 0.035:
+                name = _NAMES[int(rng.integers(len(_NAMES)))]
+                write(
+                    rng,
+                    image,
+                    name,
+                    (width / 2, middle),
+                    size * 0.75,
+                    width * rng.uniform(0.3, 0.85),
+                    contrast,
+                )
+
+
+def _rim(rng: np.random.Generator, image: Image, sizes: tuple[int, int, int], colour: styles.Colour) -> None:
+    """A frame laid on the plate: its shine along the inner edge, its shadow on the plate below the top."""
+    height, width = image.shape[:2]
+    top, bottom, side = sizes
+    shadow = max(1, int(height * 0.02))
+    image[top : top + shadow] = (image[top : top + shadow] * rng.uniform(0.4, 0.9)).astype(np.uint8)
+    image[:top], image[height - bottom :] = colour, colour
+    image[:, :side], image[:, width - side :] = colour, colour
+    if rng.random() < 0.5:
+        shine = tuple(min(255, c + 60) for c in colour)
+        cv2.rectangle(image, (side, top), (width - side - 1, height - bottom - 1), shine, 1)
+
+
+def draw_screw(rng: np.random.Generator, image: Image, place: tuple[float, float], radius: float) -> None:
+    """The head of a screw or bolt, or a plastic cap over it."""
+    shade = int(rng.integers(15, 225))
+    centre, size = (int(place[0]), int(place[1])), max(1, round(radius))
+    colour = nearly(rng, (shade // 2, shade // 2, shade)) if rng.random() < 0.2 else (shade, shade, shade)
+    cv2.circle(image, centre, size, colour, -1, cv2.LINE_AA)
+    if size > 2:
+        dark = (shade // 3, shade // 3, shade // 3)
+        cv2.circle(image, centre, size, dark, 1, cv2.LINE_AA)
+        cv2.line(image, (centre[0] - size // 2, centre[1]), (centre[0] + size // 2, centre[1]), dark, 1)
 
 
 def emboss(rng: np.random.Generator, image: Image, coverage: Image) -> None:

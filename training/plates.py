@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training import dies, fonts, formats, pictures, styles
+from training import dies, fonts, formats, pictures, scenery, styles
 
 Image = npt.NDArray[np.uint8]
 
@@ -24,6 +24,9 @@ class RenderedPlate:
     """A-Z and 0-9, the serial alone: stacked small letters, names and stickers do not belong to it."""
     jurisdiction: str
     """As in `training.formats.JURISDICTIONS`."""
+    prefix: str
+    """Two or three letters (seldom digits) stacked small beside the serial, from the top down; mostly
+    empty."""
     boxes: npt.NDArray[np.float32]
     """Shape (len(text), 4): left, top, right, bottom of each character in pixels, right and bottom
     excluded."""
@@ -78,32 +81,42 @@ def render_plate(
         raise ValueError("a plate needs at least 24 px of height to be legible")
     issuer = formats.random_issuer(rng) if jurisdiction is None else formats.issuer_of(jurisdiction)
     line = formats.random_line(rng, issuer) if text is None else formats.line_for(text, issuer)
-    style = styles.STYLES[issuer.jurisdiction]
+    style = styles.style_for(issuer.jurisdiction, line, rng)
     if "/" in line:
-        style = replace(style, aspect=(1.5, 2.2), text_height=(0.32, 0.4), titles=(), slogans=())
+        style = replace(
+            style,
+            aspect=(1.5, 2.2),
+            text_height=(0.32, 0.4),
+            titles=(),
+            slogans=(),
+            top_band="",
+            top_bar=None,
+            bottom_bar=None,
+            scene="",
+        )
     aspect = rng.uniform(*style.aspect)
     width_px = round(height_px * aspect)
     choice = int(rng.integers(len(style.grounds)))
     ground: tuple[styles.Colour, ...] = tuple(_jitter(rng, colour) for colour in style.grounds[choice])
     ink = _jitter(rng, style.inks[choice])
-    if style.stickers and rng.random() < 0.2:  # optional and special designs come in every colour
+    if style.stickers and rng.random() < 0.1:  # optional and special designs come in every colour
         ground, ink = _free_colours(rng)
+        style = replace(style, title_ink=None, top_bar=None, bottom_bar=None)
     image = pictures.graded_ground(ground[0], ground[1], height_px, width_px)
     american = style.stickers
-    if american and rng.random() < 0.45:
-        pictures.draw_scenery(rng, image)
+    if american and rng.random() < (0.25 if style.scene else 0.4):
+        scenery.draw_scenery(rng, image)
     if rng.random() < 0.65:
         pictures.draw_border(rng, image, ink if rng.random() < 0.7 else _jitter(rng, (60, 60, 60)))
     left, right = pictures.draw_bands(rng, image, style)
     top, bottom = pictures.draw_names(rng, image, style, ink)
     area = _serial_area(rng, style, (left, right, top, bottom), height_px)
-    if american and rng.random() < 0.12:
-        area = _with_side_picture(rng, image, area)
-    if american and rng.random() < 0.1:
-        area = _with_stacked_letters(rng, image, area, ink)
+    prefix = ""
+    if american and "/" not in line and rng.random() < 0.15:
+        area, prefix = _with_stacked_letters(rng, image, area, ink)
     boxes = _draw_serial(rng, image, line, area, style, ink)
     pictures.draw_fittings(rng, image, american)
-    return RenderedPlate(image, formats.plate_text(line), issuer.jurisdiction, boxes)
+    return RenderedPlate(image, formats.plate_text(line), issuer.jurisdiction, prefix, boxes)
 
 
 def _jitter(rng: np.random.Generator, colour: styles.Colour) -> styles.Colour:
@@ -113,9 +126,11 @@ def _jitter(rng: np.random.Generator, colour: styles.Colour) -> styles.Colour:
 
 
 def _free_colours(rng: np.random.Generator) -> tuple[tuple[styles.Colour, ...], styles.Colour]:
-    """A ground of any colour and an ink that stands out from it."""
+    """A muted ground of any colour and an ink that stands out from it."""
     while True:
-        ground, ink = rng.integers(0, 256, 3), rng.integers(0, 256, 3)
+        base = np.repeat(rng.choice([20, 245]), 3)
+        ground = (base + (rng.integers(0, 256, 3) - base) * rng.uniform(0, 0.7)).astype(int)
+        ink = rng.integers(0, 256, 3)
         if abs(float(ground @ (0.11, 0.59, 0.3)) - float(ink @ (0.11, 0.59, 0.3))) > 95:
             top = (int(ground[0]), int(ground[1]), int(ground[2]))
             return (top, _jitter(rng, top)), (int(ink[0]), int(ink[1]), int(ink[2]))
@@ -132,23 +147,18 @@ def _serial_area(
     return _Area(left + margin, right - margin, middle, height)
 
 
-def _with_side_picture(rng: np.random.Generator, image: Image, area: _Area) -> _Area:
-    width = image.shape[1] * rng.uniform(0.1, 0.24)
-    size = min(width, image.shape[0] * 0.5)
-    if rng.random() < 0.7:
-        pictures.draw_emblem(rng, image, area.left + width / 2, area.middle, size)
-        return replace(area, left=area.left + width)
-    pictures.draw_emblem(rng, image, area.right - width / 2, area.middle, size)
-    return replace(area, right=area.right - width)
+def _with_stacked_letters(
+    rng: np.random.Generator, image: Image, area: _Area, ink: styles.Colour
+) -> tuple[_Area, str]:
+    """Draw two or three small letters one above the other beside the serial; they are not part of its text.
 
-
-def _with_stacked_letters(rng: np.random.Generator, image: Image, area: _Area, ink: styles.Colour) -> _Area:
-    """Draw two or three small letters one above the other beside the serial; they are not part of its
-    text."""
+    Return what is left for the serial, and the letters.
+    """
     count = int(rng.integers(2, 4))
     small = area.height / count * rng.uniform(0.8, 0.95)
     lettering = _lettering(rng, 0.0)
-    letters = rng.choice(list("ABCDEFGHJKLMNPRSTUVWXYZ"), count)
+    alphabet = "ABCDEFGHJKLMNPRSTUVWXYZ" if rng.random() < 0.9 else "0123456789"
+    letters = rng.choice(list(alphabet), count)
     widest = small * 0.75
     x = area.left if rng.random() < 0.6 else area.right - widest
     coverage = np.zeros(image.shape[:2], np.uint8)
@@ -159,7 +169,8 @@ def _with_stacked_letters(rng: np.random.Generator, image: Image, area: _Area, i
         _stamp(coverage, mask, x, y)
     _ink(image, coverage, ink)
     used = widest + area.height * 0.12
-    return replace(area, left=area.left + used) if x == area.left else replace(area, right=area.right - used)
+    left = replace(area, left=area.left + used) if x == area.left else replace(area, right=area.right - used)
+    return left, "".join(str(letter) for letter in letters)
 
 
 def _lettering(rng: np.random.Generator, fixed_pitch: float, european: bool = False) -> _Lettering:
