@@ -57,6 +57,16 @@ def read_negatives() -> Iterator[LabelledFrame]:
             yield LabelledFrame(f"negatives/{path.name}", _read(path), nothing, stretched=False)
 
 
+def unsqueezed(frame: LabelledFrame) -> LabelledFrame:
+    """Return a frame that its collection squeezed into a square as it most likely was, four by three."""
+    if not frame.stretched:
+        return frame
+    height, width = frame.pixels.shape[:2]
+    wide = cv2.resize(frame.pixels, (round(width * 4 / 3), height), interpolation=cv2.INTER_LINEAR)
+    boxes = frame.boxes * np.array([4 / 3, 1, 4 / 3, 1], np.float32)
+    return LabelledFrame(frame.name, np.asarray(wide, np.uint8), boxes, stretched=False)
+
+
 def _read(path: Path) -> Pixels:
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:

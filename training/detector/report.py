@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from training.detector.frames import Boxes, LabelledFrame, Pixels, read_boxes, read_set
+from training.detector.frames import Boxes, LabelledFrame, Pixels, read_boxes, read_set, unsqueezed
 from training.detector.measure import Detect, Outcome, letterbox, measure
 from training.detector.train import RUNS
 
@@ -70,16 +70,6 @@ def milliseconds(path: Path, width_px: int, height_px: int, runs: int = 30) -> d
         session.run(None, {"images": pixels})
         spent.append((time.process_time() - began) * 1000)
     return {"fastest": round(min(spent), 1), "median": round(statistics.median(spent), 1)}
-
-
-def unsqueezed(frame: LabelledFrame) -> LabelledFrame:
-    """Return a frame that its collection squeezed into a square as it most likely was, four by three."""
-    if not frame.stretched:
-        return frame
-    height, width = frame.pixels.shape[:2]
-    wide = cv2.resize(frame.pixels, (round(width * 4 / 3), height), interpolation=cv2.INTER_LINEAR)
-    boxes = frame.boxes * np.array([4 / 3, 1, 4 / 3, 1], np.float32)
-    return LabelledFrame(frame.name, np.asarray(wide, np.uint8), boxes, stretched=False)
 
 
 def threshold_of(outcomes: list[Outcome]) -> float:

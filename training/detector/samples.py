@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from training.detector.dressing import Wardrobe
 from training.detector.frames import Boxes, LabelledFrame, Pixels
 
 IGNORED, PLATE = 0.0, 1.0
@@ -24,6 +25,10 @@ class SampleConfig:
     """Share of pieces cut from pictures without a plate."""
     elsewhere: float = 0.12
     """Share of pieces cut anywhere, not around a plate: hard background of real streets."""
+    dressed: float = 0.0
+    """Share of pieces whose plate is covered by a rendered one."""
+    lettering: float = 0.0
+    """Share of pieces with lettering drawn on them that is no plate."""
 
 
 class SampleMaker:
@@ -36,12 +41,14 @@ class SampleMaker:
         weights: list[float],
         negatives: list[LabelledFrame],
         ignored: dict[str, Boxes],
+        wardrobe: Wardrobe | None = None,
     ) -> None:
         self._config = config
         self._frames = frames
         self._cumulative = np.cumsum(np.asarray(weights) / np.sum(weights))
         self._negatives = negatives
         self._ignored = ignored
+        self._wardrobe = wardrobe
 
     def sample(self, rng: np.random.Generator) -> tuple[Pixels, Boxes]:
         """Return pixels (size, size, 3) BGR and boxes (n, 5): left, top, right, bottom, kind.
@@ -100,12 +107,17 @@ class SampleMaker:
         else:
             spare = np.array([out_w - width * scale_x, out_h - height * scale_y])
             offset = rng.uniform(np.minimum(spare, 0) - 1e-6, np.maximum(spare, 0))
-        _paste(rng, frame.pixels, into, float(scale_x), float(scale_y), offset)
-        known = _placed(frame.boxes, scale_x, scale_y, offset, out_w, out_h, PLATE)
+        source = frame.pixels
+        if self._wardrobe is not None and anchor is not None and rng.random() < self._config.dressed:
+            source = self._wardrobe.cover(rng, source, anchor)
+        _paste(rng, source, into, float(scale_x), float(scale_y), offset)
+        boxes = _placed(frame.boxes, scale_x, scale_y, offset, out_w, out_h, PLATE)
         unsure = self._ignored.get(frame.name)
-        if unsure is None:
-            return known
-        return np.concatenate([known, _placed(unsure, scale_x, scale_y, offset, out_w, out_h, IGNORED)])
+        if unsure is not None:
+            boxes = np.concatenate([boxes, _placed(unsure, scale_x, scale_y, offset, out_w, out_h, IGNORED)])
+        if self._wardrobe is not None and rng.random() < self._config.lettering:
+            self._wardrobe.letter(rng, into, boxes)
+        return boxes
 
 
 def read_ignored(path: Path) -> dict[str, Boxes]:

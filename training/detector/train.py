@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.detector.dressing import Wardrobe
 from training.detector.frames import LabelledFrame, Pixels, read_negatives, read_set
 from training.detector.loss import loss, targets
 from training.detector.measure import Boxes, letterbox, measure, suppress
@@ -45,6 +46,8 @@ class TrainConfig:
     sample: SampleConfig
     background: float = 1.0
     """Weight of false heat; see `loss`."""
+    bfloat16: bool = False
+    """Mixed precision: 2.5 times faster on processors with AMX, ten times slower on those without."""
     start_from: str = ""
     """Checkpoint to begin with, relative to the repository; empty for a fresh network."""
 
@@ -130,7 +133,12 @@ def main() -> None:
         frames += read
         weights += [weight] * len(read)
     maker = SampleMaker(
-        config.sample, frames, weights, list(read_negatives()), read_ignored(HERE / "unlabelled.json")
+        config.sample,
+        frames,
+        weights,
+        list(read_negatives()),
+        read_ignored(HERE / "unlabelled.json"),
+        Wardrobe(config.seed) if config.sample.dressed or config.sample.lettering else None,
     )
     held = {name: list(read_set(name, "val"))[::2] for name in config.sets}
 
@@ -165,7 +173,10 @@ def main() -> None:
         for group in optimizer.param_groups:
             group["lr"] = rate
         batch = pixels.contiguous(memory_format=torch.channels_last).float() / 255.0
-        total, parts = loss(net(batch), targets(boxes, config.sample.size_px), config.background)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.bfloat16):
+            heads = net(batch)
+        full = (heads[0].float(), heads[1].float(), heads[2].float())
+        total, parts = loss(full, targets(boxes, config.sample.size_px), config.background)
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
