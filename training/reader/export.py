@@ -23,7 +23,7 @@ def export(net: ReaderNet, model: Path) -> None:
     """
     exported = ExportedReader(copy.deepcopy(net)).eval()
     crops = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, HEIGHT, WIDTH, 3), np.uint8))
-    names = {"input": {0: "n"}, "plate": {0: "n"}, "region": {0: "n"}}
+    names = {"input": {0: "n"}, "plate": {0: "n"}, "region": {0: "n"}, "prefix": {0: "n"}}
     model.parent.mkdir(parents=True, exist_ok=True)
     partial = model.with_suffix(".partial")
     with torch.no_grad():
@@ -32,7 +32,7 @@ def export(net: ReaderNet, model: Path) -> None:
             (crops[:1],),
             str(partial),
             input_names=["input"],
-            output_names=["plate", "region"],
+            output_names=["plate", "region", "prefix"],
             dynamic_axes=names,
             opset_version=17,
             dynamo=False,

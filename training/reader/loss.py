@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.reader.net import COLUMNS, ROWS, Reading
-from training.reader.samples import PAD, SLOTS
+from training.reader.samples import PAD, SLOTS, UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,8 @@ class Weights:
     attention: float = 0.3
     columns: float = 0.25
     length: float = 0.1
-    region: float = 0.2
+    region: float = 0.3
+    prefix: float = 0.15
     pad: float = 0.4
     """Weight of an empty slot against a character's."""
     smoothing: float = 0.05
@@ -28,7 +29,9 @@ class Targets:
     """What is true of a batch of n crops."""
 
     slots: Tensor
-    """Shape (n, SLOTS)."""
+    """Shape (n, SLOTS); UNKNOWN throughout where the text is."""
+    prefixes: Tensor
+    """Shape (n, PREFIX_SLOTS), likewise."""
     regions: Tensor
     """Shape (n,); -1 where unknown."""
     centres: Tensor
@@ -48,14 +51,16 @@ def attention_targets(centres: Tensor) -> Tensor:
 
 def reader_loss(reading: Reading, targets: Targets, weights: Weights) -> tuple[Tensor, dict[str, float]]:
     """Return the loss and its parts."""
-    n = len(targets.slots)
+    read = targets.slots[:, 0] != UNKNOWN
+    slots = targets.slots[read]
+    n = len(slots)
     character = functional.cross_entropy(
-        reading.slots.flatten(0, 1),
-        targets.slots.flatten(),
+        reading.slots[read].flatten(0, 1),
+        slots.flatten(),
         label_smoothing=weights.smoothing,
         reduction="none",
     ).view(n, SLOTS)
-    is_pad = targets.slots == PAD
+    is_pad = slots == PAD
     slot_weight = torch.where(is_pad, weights.pad, 1.0)
     parts = {"slots": (character * slot_weight).sum() / slot_weight.sum()}
     wanted = attention_targets(targets.centres)
@@ -65,14 +70,17 @@ def reader_loss(reading: Reading, targets: Targets, weights: Weights) -> tuple[T
             -(wanted * torch.log_softmax(reading.attention, -1)).sum(-1)[known].mean() * weights.attention
         )
     lengths = (~is_pad).sum(1)
-    steps = torch.log_softmax(reading.columns, -1).transpose(0, 1)
+    steps = torch.log_softmax(reading.columns[read], -1).transpose(0, 1)
     parts["columns"] = weights.columns * functional.ctc_loss(
-        steps, targets.slots, torch.full((n,), COLUMNS), lengths, blank=PAD, zero_infinity=True
+        steps, slots, torch.full((n,), COLUMNS), lengths, blank=PAD, zero_infinity=True
     )
-    parts["length"] = weights.length * functional.cross_entropy(reading.lengths, lengths)
+    parts["length"] = weights.length * functional.cross_entropy(reading.lengths[read], lengths)
+    parts["prefix"] = weights.prefix * functional.cross_entropy(
+        reading.prefixes.flatten(0, 1), targets.prefixes.flatten(), ignore_index=UNKNOWN
+    )
     if bool((targets.regions >= 0).any()):
         parts["region"] = weights.region * functional.cross_entropy(
-            reading.regions, targets.regions, ignore_index=-1, label_smoothing=weights.smoothing
+            reading.regions, targets.regions, ignore_index=UNKNOWN, label_smoothing=weights.smoothing
         )
     total = torch.stack(list(parts.values())).sum()
     return total, {name: float(value.detach()) for name, value in parts.items()}

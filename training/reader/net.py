@@ -3,8 +3,9 @@
 A small residual net turns the 64 x 128 crop into the map. Its columns, in reading order, pass through two
 transformer layers, so that each knows its neighbours; the map gets that knowledge back. Ten learned
 queries, one for each place in the plate text, attend over the map; a last transformer layer lets the slots
-agree with each other. Heads that are used in training only: a character or blank for each column (CTC) and
-the length, against doubled and invented characters.
+agree with each other. Three more queries look for small letters stacked beside the serial. Heads that are
+used in training only: a character or blank for each column (CTC) and the length, against doubled and
+invented characters.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.reader.samples import ALPHABET, REGIONS, SLOTS
+from training.reader.samples import ALPHABET, PREFIX_SLOTS, REGIONS, SLOTS
 
 ROWS, COLUMNS = 8, 32
 """Size of the map the slots attend over."""
@@ -25,6 +26,8 @@ class Reading:
 
     slots: Tensor
     """Shape (n, SLOTS, len(ALPHABET))."""
+    prefixes: Tensor
+    """Shape (n, PREFIX_SLOTS, len(ALPHABET))."""
     regions: Tensor
     """Shape (n, len(REGIONS))."""
     attention: Tensor
@@ -104,6 +107,9 @@ class ReaderNet(nn.Module):
         self.slot_layer = _Layer(width)
         self.slot_norm = nn.LayerNorm(width)
         self.character = nn.Linear(width, len(ALPHABET))
+        self.prefix_queries = nn.Parameter(torch.randn(PREFIX_SLOTS, width) * 0.1)
+        self.prefix_key, self.prefix_value = nn.Linear(width, width), nn.Linear(width, width)
+        self.prefix_character = nn.Linear(2 * width, len(ALPHABET))
         self.column_character = nn.Linear(width, len(ALPHABET))
         self.length = nn.Linear(width, SLOTS + 1)
         self.region = nn.Sequential(nn.Linear(4 * width, width), nn.ReLU(), nn.Linear(width, len(REGIONS)))
@@ -124,8 +130,12 @@ class ReaderNet(nn.Module):
         slots = self.slot_norm(self.slot_layer(seen + self.slot_place))
         # Colours, bands and names decide the jurisdiction, so it sees the whole map beside the text's slots.
         whole = torch.cat([grid.mean(1), grid.amax(1), columns.mean(1), slots.mean(1)], dim=1)
+        stacked = (self.prefix_queries * width**-0.5) @ self.prefix_key(grid).transpose(1, 2)
+        small = torch.softmax(stacked, dim=-1) @ self.prefix_value(grid)
+        beside = slots.mean(1, keepdim=True).expand(n, PREFIX_SLOTS, width)
         return Reading(
             self.character(slots),
+            self.prefix_character(torch.cat([small, beside], dim=-1)),
             self.region(whole),
             attention,
             self.column_character(columns),
@@ -134,12 +144,13 @@ class ReaderNet(nn.Module):
 
 
 class ExportedReader(nn.Module):
-    """The network as fast-plate-ocr loads it: uint8 crops in, the probabilities `plate` and `region` out."""
+    """The network as fast-plate-ocr loads it: crops in, probabilities `plate`, `region`, `prefix` out."""
 
     def __init__(self, net: ReaderNet) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         reading = self.net(crops)
-        return torch.softmax(reading.slots, dim=-1), torch.softmax(reading.regions, dim=-1)
+        plate, region, prefix = reading.slots, reading.regions, reading.prefixes
+        return torch.softmax(plate, dim=-1), torch.softmax(region, dim=-1), torch.softmax(prefix, dim=-1)

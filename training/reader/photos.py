@@ -1,8 +1,8 @@
 """Real plates as training samples: labelled crops, and unlabelled ones that a teacher reads.
 
 Only the sets that may be trained on are named here; a photograph whose crop or text is in any validation
-set is left out. The teacher is fast-plate-ocr's cct_xs_v2_global (MIT). Its reading is kept where three
-altered views agree and the weakest character of the mean is above MINIMUM_CONFIDENCE.
+set is left out. The teachers are fast-plate-ocr's cct_xs_v2_global and cct_xs_v1_global (MIT); `teach` says
+when they are believed.
 
     python -m training.reader.photos --out ../crops-real --views 12
 """
@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,11 +22,13 @@ import numpy.typing as npt
 from fast_plate_ocr import LicensePlateRecognizer
 
 from training import degrade
-from training.reader.samples import SLOTS, Samples, encode, region_index, save_chunk
+from training.reader.samples import PREFIX_SLOTS, SLOTS, Samples, encode, region_index, save_chunk
 
 LABELLED = ("openimages_useu", "us_reddit_plat", "kaggle_cars433", "openlpr_faisal")
 FRAMES = ("openimages_useu", "us_reddit_plat", "kaggle_cars433", "openlpr_faisal", "ro_robertlucian")
 MINIMUM_CONFIDENCE = 0.75
+SECONDED_CONFIDENCE = 0.5
+"""Enough where the second teacher reads the same in two of three views."""
 SMALLEST_PX = 44
 """Boxes narrower than this are not given to the teacher: nobody could say whether it is right."""
 
@@ -36,7 +39,8 @@ _STATES_TEXT = """
     MONTANA MT NEBRASKA NE NEVADA NV NEW_HAMPSHIRE NH NEW_JERSEY NJ NEW_MEXICO NM NEW_YORK NY
     NORTH_CAROLINA NC NORTH_DAKOTA ND OHIO OH OKLAHOMA OK OREGON OR PENNSYLVANIA PA RHODE_ISLAND RI
     SOUTH_CAROLINA SC SOUTH_DAKOTA SD TENNESSEE TN TEXAS TX UTAH UT VERMONT VT VIRGINIA VA WASHINGTON WA
-    WASHINGTON_DC DC WEST_VIRGINIA WV WISCONSIN WI WYOMING WY
+    WASHINGTON_DC DC WEST_VIRGINIA WV WISCONSIN WI WYOMING WY AMERICAN_SAMOA AS CNMI MP GUAM GU
+    PUERTO_RICO PR U_S_VIRGIN_ISLANDS VI
 """
 _STATES = tuple(_STATES_TEXT.split())
 STATE_CODES = dict(zip(_STATES[::2], _STATES[1::2], strict=True))
@@ -92,13 +96,19 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A photo whose plate text is known."""
+    """A photo of which the plate text or at least the jurisdiction is known."""
 
     picture: npt.NDArray[np.uint8]
     box: tuple[float, float, float, float]
     """In pixels of the picture."""
-    text: str
+    text: str | None
     jurisdiction: str
+
+    @property
+    def prefix(self) -> str | None:
+        """Nothing is stacked on plates that are not North American; of those, nobody noted it down."""
+        american = not self.jurisdiction or self.jurisdiction[:2] in {"US", "CA"}
+        return None if american else ""
 
 
 def shared_folder() -> Path:
@@ -194,23 +204,27 @@ PADDED_SHARE = degrade.PADDING / (1 + 2 * degrade.PADDING)
 """Margin of a crop that was cut with PADDING, as a share of the crop."""
 
 
-def teach(photos: Iterator[Photo], teacher: LicensePlateRecognizer, banned: set[str]) -> Iterator[Read]:
-    """Yield the photos with a text: their own, or the teacher's where it is sure. Texts in *banned* are
-    left out."""
+def teach(
+    photos: Iterator[Photo],
+    teacher: LicensePlateRecognizer,
+    second: LicensePlateRecognizer,
+    banned: set[str],
+) -> Iterator[Read]:
+    """Yield the photos with a text: their own, or the teachers' where they are sure.
+
+    The teacher is sure where its three readings agree and either its weakest character is above
+    MINIMUM_CONFIDENCE or the *second* teacher reads the same. A photo without a sure text is still
+    given where its jurisdiction is known. Texts in *banned* are left out.
+    """
     counts: Counter[str] = Counter()
     for number, photo in enumerate(photos):
         picture, box = open_photo(photo)
         rng = np.random.default_rng([number, 7])
-        views = [degrade.degrade_photo(rng, picture, box) for _ in range(3)]
-        readings = teacher.run(np.stack(views), return_confidence=True)
-        texts = {reading.plate for reading in readings}
-        probabilities = np.stack([np.asarray(reading.char_probs) for reading in readings]).mean(axis=0)
+        views = np.stack([degrade.degrade_photo(rng, picture, box) for _ in range(3)])
+        readings = teacher.run(views, return_confidence=True)
         text, jurisdiction = photo.text, photo.jurisdiction
         if text is None:
-            if len(texts) != 1 or box[2] - box[0] < SMALLEST_PX or probabilities.min() < MINIMUM_CONFIDENCE:
-                counts["teacher unsure"] += 1
-                continue
-            text = readings[0].plate
+            text = _sure_text(readings, second.run(views), box[2] - box[0])
             regions = {COUNTRY_CODES.get(reading.region or "", "") for reading in readings}
             if (
                 not jurisdiction
@@ -218,6 +232,11 @@ def teach(photos: Iterator[Photo], teacher: LicensePlateRecognizer, banned: set[
                 and min(reading.region_prob or 0.0 for reading in readings) > 0.8
             ):
                 jurisdiction = regions.pop()
+            if text is None:
+                counts["teachers unsure"] += 1
+                if photo.jurisdiction:
+                    yield Read(picture, box, None, jurisdiction)
+                continue
         if text in banned or not 1 <= len(text) <= SLOTS:
             counts["validation text or no text"] += 1
             continue
@@ -226,14 +245,26 @@ def teach(photos: Iterator[Photo], teacher: LicensePlateRecognizer, banned: set[
     print(dict(counts), flush=True)
 
 
+def _sure_text(readings: list[Any], others: list[Any], width_px: float) -> str | None:
+    texts = {reading.plate for reading in readings}
+    if len(texts) != 1 or width_px < SMALLEST_PX:
+        return None
+    text = str(texts.pop())
+    weakest = np.stack([np.asarray(reading.char_probs) for reading in readings]).mean(axis=0).min()
+    agreeing = sum(other.plate == text for other in others)
+    sure = weakest >= MINIMUM_CONFIDENCE or (weakest >= SECONDED_CONFIDENCE and agreeing >= 2)
+    return text if sure else None
+
+
 def views_of(reads: list[Read], views: int, seed: int) -> Samples:
     """Return *views* altered crops of each read, shuffled."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(np.repeat(np.arange(len(reads)), views))
     images = np.stack([degrade.degrade_photo(rng, reads[i].picture, reads[i].box) for i in order])
     slots = np.stack([encode(reads[i].text) for i in order])
+    prefixes = np.stack([encode(reads[i].prefix, PREFIX_SLOTS) for i in order])
     regions = np.array([region_index(reads[i].jurisdiction) for i in order], np.int64)
-    return Samples(images, slots, regions, np.full((len(order), SLOTS, 2), np.nan, np.float32))
+    return Samples(images, slots, prefixes, regions, np.full((len(order), SLOTS, 2), np.nan, np.float32))
 
 
 def main() -> None:
@@ -244,16 +275,22 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     shared = shared_folder()
-    teacher = LicensePlateRecognizer(
-        onnx_model_path=shared / "models/cct_xs_v2_global.onnx",
-        plate_config_path=shared / "models/cct_v2_global_plate_config.yaml",
-        providers=["CPUExecutionProvider"],
+    teacher, second = (
+        LicensePlateRecognizer(
+            onnx_model_path=shared / f"models/{model}.onnx",
+            plate_config_path=shared / f"models/{config}.yaml",
+            providers=["CPUExecutionProvider"],
+        )
+        for model, config in (
+            ("cct_xs_v2_global", "cct_v2_global_plate_config"),
+            ("cct_xs_v1_global", "cct_xs_v1_global_plate_config"),
+        )
     )
     banned = validation_texts(shared / "data")
     data = shared / "data"
     kinds = {"labelled": labelled_photos(data), "street": street_photos(data), "states": state_photos(data)}
     for name, photos in kinds.items():
-        reads = list(teach(photos, teacher, banned))
+        reads = list(teach(photos, teacher, second, banned))
         save_chunk(views_of(reads, arguments.views, 11), arguments.out / name)
 
 

@@ -20,10 +20,13 @@ from training.plates import render_plate
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 SLOTS = formats.MAX_CHARACTERS
+PREFIX_SLOTS = 3
+"""Letters that may stand stacked beside the serial."""
 PAD = ALPHABET.index("_")
 REGIONS = formats.JURISDICTIONS
-UNKNOWN_REGION = -1
-"""Region target of a sample whose jurisdiction is not known; it takes no part in the region loss."""
+UNKNOWN = -1
+"""Target of what is not known of a sample: jurisdiction, prefix or the whole text. It takes no part in the
+loss."""
 
 RENDER_HEIGHT_PX = 80
 
@@ -35,9 +38,11 @@ class Samples:
     images: npt.NDArray[np.uint8]
     """Shape (n, 64, 128, 3), RGB."""
     slots: npt.NDArray[np.int64]
-    """Shape (n, SLOTS): places in ALPHABET, padded with PAD."""
+    """Shape (n, SLOTS): places in ALPHABET, padded with PAD; all UNKNOWN where the text is."""
+    prefixes: npt.NDArray[np.int64]
+    """Shape (n, PREFIX_SLOTS): the stacked letters likewise."""
     regions: npt.NDArray[np.int64]
-    """Shape (n,): places in REGIONS or UNKNOWN_REGION."""
+    """Shape (n,): places in REGIONS or UNKNOWN."""
     centres: npt.NDArray[np.float32]
     """Shape (n, SLOTS, 2): x and y of the characters as shares of the crop; NaN where unknown."""
 
@@ -45,16 +50,21 @@ class Samples:
         return len(self.images)
 
 
-def encode(text: str) -> npt.NDArray[np.int64]:
-    """Return the slots of *text*. Raises ValueError if it is longer than SLOTS or has other characters."""
-    if len(text) > SLOTS:
-        raise ValueError(f"a plate text has at most {SLOTS} characters")
-    return np.array([ALPHABET.index(c) for c in text] + [PAD] * (SLOTS - len(text)), np.int64)
+def encode(text: str | None, slots: int = SLOTS) -> npt.NDArray[np.int64]:
+    """Return the slots of *text*, UNKNOWN in all if it is None.
+
+    Raises ValueError if it is longer than *slots* or has other characters.
+    """
+    if text is None:
+        return np.full(slots, UNKNOWN, np.int64)
+    if len(text) > slots:
+        raise ValueError(f"a text of at most {slots} characters is wanted, not of {len(text)}")
+    return np.array([ALPHABET.index(c) for c in text] + [PAD] * (slots - len(text)), np.int64)
 
 
 def region_index(jurisdiction: str) -> int:
-    """Return the place of *jurisdiction* in REGIONS, UNKNOWN_REGION if it is blank or not among them."""
-    return REGIONS.index(jurisdiction) if jurisdiction in REGIONS else UNKNOWN_REGION
+    """Return the place of *jurisdiction* in REGIONS, UNKNOWN if it is blank or not among them."""
+    return REGIONS.index(jurisdiction) if jurisdiction in REGIONS else UNKNOWN
 
 
 def render_chunk(seed: int, size: int) -> Samples:
@@ -62,14 +72,16 @@ def render_chunk(seed: int, size: int) -> Samples:
     rng = np.random.default_rng([seed, 2026])
     images = np.empty((size, degrade.HEIGHT, degrade.WIDTH, 3), np.uint8)
     slots = np.empty((size, SLOTS), np.int64)
+    prefixes = np.empty((size, PREFIX_SLOTS), np.int64)
     regions = np.empty(size, np.int64)
     centres = np.full((size, SLOTS, 2), np.nan, np.float32)
     for i in range(size):
         plate = render_plate(rng, height_px=RENDER_HEIGHT_PX)
         crop = degrade.degrade(rng, plate)
         images[i], slots[i], regions[i] = crop.image, encode(plate.text), region_index(plate.jurisdiction)
+        prefixes[i] = encode(plate.prefix, PREFIX_SLOTS)
         centres[i, : len(plate.text)] = crop.centres
-    return Samples(images, slots, regions, centres)
+    return Samples(images, slots, prefixes, regions, centres)
 
 
 def save_chunk(samples: Samples, folder: Path) -> None:
@@ -78,7 +90,8 @@ def save_chunk(samples: Samples, folder: Path) -> None:
     partial.mkdir(parents=True, exist_ok=True)
     np.save(partial / "images.npy", samples.images)
     np.save(partial / "centres.npy", samples.centres)
-    np.save(partial / "labels.npy", np.concatenate([samples.slots, samples.regions[:, None]], axis=1))
+    labels = np.concatenate([samples.slots, samples.prefixes, samples.regions[:, None]], axis=1)
+    np.save(partial / "labels.npy", labels)
     partial.rename(folder)
 
 
@@ -87,7 +100,9 @@ def load_chunk(folder: Path) -> Samples:
     complete."""
     labels = np.load(folder / "labels.npy")
     images = np.load(folder / "images.npy", mmap_mode="r")
-    return Samples(images, labels[:, :SLOTS], labels[:, SLOTS], np.load(folder / "centres.npy"))
+    end = SLOTS + PREFIX_SLOTS
+    centres = np.load(folder / "centres.npy")
+    return Samples(images, labels[:, :SLOTS], labels[:, SLOTS:end], labels[:, end], centres)
 
 
 def load_chunks(root: Path) -> list[Samples]:

@@ -52,6 +52,8 @@ class RunConfig:
     """Share of plates of street frames that the teacher read."""
     states: tuple[float, float]
     """Share of frontal state plates that the teacher read."""
+    nothing: tuple[float, float]
+    """Share of crops that hold no plate: the reader learns to say so."""
     rendered_dir: str
     real_dir: str
     """Relative to the repository's parent folder."""
@@ -75,9 +77,13 @@ class Feed:
     def __init__(self, config: RunConfig, root: Path) -> None:
         self._config, self._root = config, root
         self._rng = np.random.default_rng(config.seed)
-        self._shares = {"labelled": config.labelled, "street": config.street, "states": config.states}
-        real = root / config.real_dir
-        self._real = {name: load_chunk(real / name) for name in ("labelled", "street", "states")}
+        self._shares = {
+            "labelled": config.labelled,
+            "street": config.street,
+            "states": config.states,
+            "nothing": config.nothing,
+        }
+        self._real = {name: load_chunk(root / config.real_dir / name) for name in self._shares}
         self._rendered: list[Samples] = []
         self.refresh()
 
@@ -103,14 +109,18 @@ class Feed:
         for count in (size // 2, size - size // 2):
             parts.append(self._take(self._rendered[int(self._rng.integers(len(self._rendered)))], count))
         images = self._vary(np.concatenate([part[0] for part in parts]))
-        slots, regions, centres = (np.concatenate([part[i] for part in parts]) for i in (1, 2, 3))
-        return torch.from_numpy(images), Targets(
-            torch.from_numpy(slots), torch.from_numpy(regions), torch.from_numpy(centres)
-        )
+        known = [torch.from_numpy(np.concatenate([part[i] for part in parts])) for i in (1, 2, 3, 4)]
+        return torch.from_numpy(images), Targets(*known)
 
     def _take(self, samples: Samples, count: int) -> tuple[npt.NDArray[Any], ...]:
         chosen = np.sort(self._rng.integers(len(samples), size=count))
-        return samples.images[chosen], samples.slots[chosen], samples.regions[chosen], samples.centres[chosen]
+        return (
+            samples.images[chosen],
+            samples.slots[chosen],
+            samples.prefixes[chosen],
+            samples.regions[chosen],
+            samples.centres[chosen],
+        )
 
     def _vary(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Another brightness and contrast each time a crop comes back."""
@@ -145,7 +155,7 @@ def _floats(net: ReaderNet) -> list[Tensor]:
 def _draw_curve(log: list[dict[str, float]], checks: list[dict[str, float]], path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
     crops = [entry["crops"] / 1e3 for entry in log]
-    for part in ("slots", "attention", "columns", "length", "region"):
+    for part in ("slots", "attention", "columns", "length", "region", "prefix"):
         left.plot(crops, [entry.get(part, np.nan) for entry in log], label=part, linewidth=0.8)
     left.set(xlabel="thousand crops seen", ylabel="loss", yscale="log")
     left.legend()
@@ -162,6 +172,15 @@ def _draw_curve(log: list[dict[str, float]], checks: list[dict[str, float]], pat
 
 def _checked(net: ReaderNet, sets: list[ValidationSet]) -> dict[str, float]:
     return {each.name: round(share_exact(read_texts(net, each.images), each.texts)[1], 4) for each in sets}
+
+
+def _resume(net: ReaderNet, path: Path) -> None:
+    """Load what of the checkpoint fits; what it lacks or has in another shape stays as it was made."""
+    have = net.state_dict()
+    saved = {k: v.float() if v.dtype == torch.half else v for k, v in torch.load(path).items()}
+    fitting = {k: v for k, v in saved.items() if k in have and have[k].shape == v.shape}
+    print("made anew:", sorted(set(have) - set(fitting)), flush=True)
+    net.load_state_dict(have | fitting)
 
 
 def _save(net: ReaderNet, path: Path) -> None:
@@ -183,12 +202,7 @@ def run(config: RunConfig, name: str) -> None:
     sets = validation_sets(shared_folder() / "data")
     net = ReaderNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub lacks it
     if config.resume:
-        net.load_state_dict(
-            {
-                k: v.float() if v.dtype == torch.half else v
-                for k, v in torch.load(repository / config.resume).items()
-            }
-        )
+        _resume(net, repository / config.resume)
     average = copy.deepcopy(net).eval()
     kept, current = _floats(average), _floats(net)
     optimizer = torch.optim.AdamW(net.parameters(), lr=config.rate, weight_decay=0.01, fused=True)
@@ -206,6 +220,7 @@ def run(config: RunConfig, name: str) -> None:
                 low = net(crops)
             reading = Reading(
                 low.slots.float(),
+                low.prefixes.float(),
                 low.regions.float(),
                 low.attention.float(),
                 low.columns.float(),
