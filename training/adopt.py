@@ -12,10 +12,7 @@ The accuracy table starts empty, for the figures of other files are not these fi
 """
 
 import argparse
-import csv
 import hashlib
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -26,6 +23,7 @@ from fast_plate_ocr import LicensePlateRecognizer
 from recognizer.manifest import BUILTIN, load_pack
 from recognizer.pack import MANIFEST, Model, ModelFile, Pack, Tensor, encode_pack
 from training.detector.frames import shared_root
+from training.validation import labels, picture
 
 LICENCE = "Apache-2.0"
 CALIBRATION = ("openlpr_faisal", "us_reddit_plat", "openimages_useu", "kaggle_cars433")
@@ -38,7 +36,9 @@ READER_IN = ("RGB, the crop of a plate with its margin, stretched",)
 READER_OUT = (
     "probability of each character of the plate configuration in each slot",
     "probability of each issuer",
+    "probability of each character in each place of the stacked prefix",
 )
+"""The last one is not in published readers."""
 
 
 def model_file(path: Path, folder: Path) -> ModelFile:
@@ -51,23 +51,20 @@ def model_file(path: Path, folder: Path) -> ModelFile:
 def tensors(
     path: Path, inputs: tuple[str, ...], outputs: tuple[str, ...]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Return the input and the outputs of the model at *path*, with those meanings."""
+    """Return the input and the outputs of the model at *path*, with those meanings; it may have fewer.
+
+    Raises ValueError if it has more.
+    """
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    sides = ((session.get_inputs(), inputs), (session.get_outputs(), outputs))
+    if any(len(side) > len(meanings) for side, meanings in sides):
+        raise ValueError(f"{path} has an input or output that nothing is known of")
     found = [
         [Tensor(_DTYPES[t.type], tuple(n if isinstance(n, int) else -1 for n in t.shape), meaning)
-         for t, meaning in zip(side, meanings, strict=True)]
-        for side, meanings in ((session.get_inputs(), inputs), (session.get_outputs(), outputs))
+         for t, meaning in zip(side, meanings, strict=False)]
+        for side, meanings in sides
     ]  # fmt: skip
     return found[0][0], tuple(found[1])
-
-
-def labels(path: Path) -> Iterator[tuple[Path, str]]:
-    """Give picture and text of each labelled picture whose text is fully known."""
-    with path.open(newline="", encoding="utf-8-sig") as handle:
-        for row in csv.DictReader(handle):
-            text = row["plate_text"].strip()
-            if re.fullmatch(r"[A-Z0-9]+", text):
-                yield path.parent / row["image_path"], text
 
 
 def temperature(weights: Path, config: Path) -> float:
@@ -78,14 +75,12 @@ def temperature(weights: Path, config: Path) -> float:
     right, all_shares = [], []
     for name in CALIBRATION:
         folder = shared_root() / "data" / "ocr" / name
-        for path, text in labels(folder / "val.csv"):
-            pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-            if pixels is None:
-                raise SystemExit(f"{path} cannot be read")
+        for label in labels(folder / "val.csv"):
+            pixels = picture(label.path)
             size = (plates.config.img_width, plates.config.img_height)
             resized = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), size)
             [slots] = plates.model.run(["plate"], {"input": resized[np.newaxis]})[0]
-            padded = text.ljust(len(slots), plates.config.pad_char)
+            padded = label.text.ljust(len(slots), plates.config.pad_char)
             all_shares.append(np.clip(slots.astype(np.float64), 1e-9, 1.0))
             right.append([plates.config.alphabet.index(c) for c in padded])
     logs, truth = np.log(np.concatenate(all_shares)), np.concatenate(right)
