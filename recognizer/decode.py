@@ -30,17 +30,20 @@ def positions(
     )
 
 
-def opinion(shares: Probabilities, codes: Sequence[Jurisdiction | None]) -> JurisdictionOpinion | None:
+def opinion(
+    shares: Probabilities, codes: Sequence[Jurisdiction | None], temperature: float = 1.0
+) -> JurisdictionOpinion | None:
     """Return the likeliest issuer; None where that is "unknown".
 
-    *shares* has one entry for each of *codes*. Raises InferenceFailedError if not, or if it is no probability
-    distribution.
+    *shares* has one entry for each of *codes*; *temperature* is applied as `positions` does. Raises
+    InferenceFailedError if not, or if it is no probability distribution.
     """
     if shares.shape != (len(codes),):
         raise InferenceFailedError(f"the reader gave {shares.size} regions, not {len(codes)}")
-    likeliest = int(_distributions(shares[np.newaxis])[0].argmax())
+    [tempered] = _tempered(_distributions(shares[np.newaxis]), temperature)
+    likeliest = int(tempered.argmax())
     code = codes[likeliest]
-    return None if code is None else JurisdictionOpinion(code, min(1.0, float(shares[likeliest])))
+    return None if code is None else JurisdictionOpinion(code, min(1.0, float(tempered[likeliest])))
 
 
 def _position(slot: Probabilities, characters: Sequence[str]) -> Position:

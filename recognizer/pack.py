@@ -57,6 +57,8 @@ class Model:
     temperature: float | None = None
     """Makes the reader's probabilities true shares: each is raised to 1 / temperature. Below 1 sharpens, as a
     reader trained on softened targets needs. None is 1."""
+    region_temperature: float | None = None
+    """The same for its opinion on the issuer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,9 @@ def encode_pack(pack: Pack) -> str:
         lines += [f"licence = {_quoted(model.licence)}", f"source = {_quoted(model.source)}"]
         if model.threshold is not None:
             lines.append(f"threshold = {model.threshold!r}")
-        if model.temperature is not None:
-            lines.append(f"temperature = {model.temperature!r}")
+        for key, value in _temperatures(model).items():
+            if value is not None:
+                lines.append(f"{key} = {value!r}")
         if model.config is not None:
             lines.append("config = { " + ", ".join(_file_lines(model.config)) + " }")
         lines.append("input = " + _tensor_line(model.input))
@@ -227,11 +230,17 @@ def _model(table: _Table) -> Model:
         config=config,
         threshold=table.number("threshold"),
         temperature=table.number("temperature"),
+        region_temperature=table.number("region_temperature"),
     )
     table.done()
-    if model.temperature is not None and not 0.05 <= model.temperature <= 20.0:
-        raise ValueError(f"temperature {model.temperature} is not between 0.05 and 20")
+    for key, value in _temperatures(model).items():
+        if value is not None and not 0.05 <= value <= 20.0:
+            raise ValueError(f"{key} {value} is not between 0.05 and 20")
     return model
+
+
+def _temperatures(model: Model) -> dict[str, float | None]:
+    return {"temperature": model.temperature, "region_temperature": model.region_temperature}
 
 
 def _measurement(table: _Table) -> Measurement:

@@ -52,6 +52,15 @@ def test_the_issuer_is_the_likeliest_and_unknown_is_none() -> None:
     assert opinion(np.array([0.2, 0.8], np.float32), codes) is None
 
 
+def test_the_issuers_temperature_changes_how_sure_but_never_who() -> None:
+    codes = (Jurisdiction("US-CA"), Jurisdiction("US-NV"))
+    found = [opinion(np.array([0.6, 0.4], np.float32), codes, temperature) for temperature in (0.5, 1.0, 2.0)]
+    confidences = [each.confidence for each in found if each is not None and each.code == "US-CA"]
+    assert len(confidences) == 3
+    assert confidences == sorted(confidences, reverse=True)
+    assert confidences[0] == pytest.approx(0.36 / 0.52)
+
+
 def test_issuers_of_another_number_than_configured_are_an_error() -> None:
     with pytest.raises(InferenceFailedError, match="gave 3 regions, not 2"):
         opinion(np.array([0.8, 0.1, 0.1], np.float32), (Jurisdiction("PL"), None))

@@ -102,6 +102,7 @@ def test_a_folder_without_a_manifest_is_no_pack(tmp_path: Path) -> None:
         ("threshold = 0.4", "treshold = 0.4", "unknown key 'treshold'"),
         ("[reader]", "[raeder]", "reader is missing"),
         ("[reader]", "[reader]\ntemperature = 0", "temperature 0.0 is not between"),
+        ("[reader]", "[reader]\nregion_temperature = 99", "region_temperature 99.0 is not between"),
         ('file = "reader.onnx"', 'file = "../reader.onnx"', "outside the pack's folder"),
         ('file = "reader.onnx"', 'file = "/reader.onnx"', "outside the pack's folder"),
         ('sha256 = "', 'sha256 = "X', "not 64 lower-case hexadecimal digits"),

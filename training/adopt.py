@@ -4,8 +4,9 @@
         --detector-run training/runs/detector-first --reader models/builtin/plate-reader.onnx \\
         --reader-config models/builtin/plate-reader.yaml --reader-run training/runs/reader-first
 
-The reader's temperature is fitted here, on the validation crops of sets whose other part it was trained on,
-so that 0.9 is right nine times out of ten; sets that are measured whole take no part.
+The reader's temperatures are fitted here, on the validation crops of sets whose other part it was trained on
+(that for issuers also on the held-out flat plates of the states), so that 0.9 is right nine times out of ten;
+sets that are measured whole take no part.
 
 The accuracy table starts empty, for the figures of other files are not these files' figures: run
 `python -m training.evaluate --write` next.
@@ -13,17 +14,19 @@ The accuracy table starts empty, for the figures of other files are not these fi
 
 import argparse
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 from fast_plate_ocr import LicensePlateRecognizer
 
 from recognizer.manifest import BUILTIN, load_pack
 from recognizer.pack import MANIFEST, Model, ModelFile, Pack, Tensor, encode_pack
 from training.detector.frames import shared_root
-from training.validation import labels, picture
+from training.validation import Pixels, labels, picture, state_pictures
 
 LICENCE = "Apache-2.0"
 CALIBRATION = ("openlpr_faisal", "us_reddit_plat", "openimages_useu", "kaggle_cars433")
@@ -67,23 +70,47 @@ def tensors(
     return found[0][0], tuple(found[1])
 
 
-def temperature(weights: Path, config: Path) -> float:
-    """Return what makes the reader's probabilities fit validation crops best, in steps of 5 %."""
+def temperatures(weights: Path, config: Path) -> tuple[float, float]:
+    """Return what makes the reader's probabilities of characters, and of issuers, fit validation crops
+    best."""
     plates = LicensePlateRecognizer(
         onnx_model_path=weights, plate_config_path=config, providers=["CPUExecutionProvider"]
     )
-    right, all_shares = [], []
+    alphabet, regions = plates.config.alphabet, list(plates.config.plate_regions or ())
+    characters: list[npt.NDArray[np.float64]] = []
+    issuers: list[npt.NDArray[np.float64]] = []
+    true_characters: list[int] = []
+    true_issuers: list[int] = []
+    for pixels, text, jurisdiction in _calibration_plates():
+        size = (plates.config.img_width, plates.config.img_height)
+        resized = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), size)
+        slots, shares = plates.model.run(["plate", "region"], {"input": resized[np.newaxis]})
+        if text:
+            characters += list(slots[0].astype(np.float64))
+            padded = text.ljust(len(slots[0]), plates.config.pad_char)
+            true_characters += [alphabet.index(c) for c in padded]
+        if jurisdiction in regions:
+            issuers.append(shares[0].astype(np.float64))
+            true_issuers.append(regions.index(jurisdiction))
+    return (
+        fitted(np.array(characters), np.array(true_characters)),
+        fitted(np.array(issuers), np.array(true_issuers)),
+    )
+
+
+def _calibration_plates() -> Iterator[tuple[Pixels, str, str]]:
+    """Give picture, text and jurisdiction, either of which may be empty."""
     for name in CALIBRATION:
-        folder = shared_root() / "data" / "ocr" / name
-        for label in labels(folder / "val.csv"):
-            pixels = picture(label.path)
-            size = (plates.config.img_width, plates.config.img_height)
-            resized = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), size)
-            [slots] = plates.model.run(["plate"], {"input": resized[np.newaxis]})[0]
-            padded = label.text.ljust(len(slots), plates.config.pad_char)
-            all_shares.append(np.clip(slots.astype(np.float64), 1e-9, 1.0))
-            right.append([plates.config.alphabet.index(c) for c in padded])
-    logs, truth = np.log(np.concatenate(all_shares)), np.concatenate(right)
+        for label in labels(shared_root() / "data" / "ocr" / name / "val.csv"):
+            yield picture(label.path), label.text, label.jurisdiction
+    for path, jurisdiction in state_pictures(shared_root() / "data", "val"):
+        yield picture(path), "", jurisdiction
+
+
+def fitted(shares: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> float:
+    """Return the temperature, in steps of 5 %, at which *shares*, (n, classes), are least surprised by
+    *truth*, (n,)."""
+    logs = np.log(np.clip(shares, 1e-9, 1.0))
 
     def surprise(candidate: float) -> float:
         scaled = logs / candidate
@@ -102,6 +129,7 @@ def main() -> None:
     folder = Path(__file__).resolve().parents[1] / "models"
     seen, found = tensors(arguments.detector, DETECTOR_IN, DETECTOR_OUT)
     crop, read = tensors(arguments.reader, READER_IN, READER_OUT)
+    temperature, region_temperature = temperatures(arguments.reader, arguments.reader_config)
     pack = Pack(
         name=BUILTIN,
         folder=folder,
@@ -120,7 +148,8 @@ def main() -> None:
             input=crop,
             outputs=read,
             config=model_file(arguments.reader_config, folder),
-            temperature=temperature(arguments.reader, arguments.reader_config),
+            temperature=temperature,
+            region_temperature=region_temperature,
         ),
     )
     (folder / MANIFEST).write_text(encode_pack(pack), encoding="utf-8")

@@ -71,7 +71,17 @@ from training.readers import (
     with_reader,
 )
 from training.tables import Row, console_tables, timeless, write_figures
-from training.validation import BOXED, CROPS, DETECTION, FRAMES, NOT_PROMISED, crops
+from training.validation import (
+    BOXED,
+    CROPS,
+    DETECTION,
+    FRAMES,
+    NOT_PROMISED,
+    LabelledCrop,
+    crops,
+    picture,
+    state_pictures,
+)
 from training.voting import Seen, drive, read, views, voting_figures
 from training.whole_frames import detector, end_to_end, recordings, video
 
@@ -109,6 +119,8 @@ def measure(contest: Contest, stages: Sequence[str], drives: Sequence[Path]) -> 
         for name in (*CROPS, BOXED):
             say(f"crops of {name}")
             measure_crops(contest, name, results)
+        say("issuers of the states' flat plates")
+        _measure_issuers(contest, results)
     if "detector" in stages:
         for name in DETECTION:
             say(f"frames of {name}")
@@ -148,6 +160,16 @@ def measure_crops(contest: Contest, name: str, results: Results) -> None:
             results.pools["all crops"][by] += attempts
             if name not in NOT_PROMISED:
                 results.pools["crops, promised plates"][by] += attempts
+
+
+def _measure_issuers(contest: Contest, results: Results) -> None:
+    """Measure whether the issuer is known on pictures whose text nobody has written down."""
+    held_out = state_pictures(shared_root() / "data", "val")
+    pictures = [LabelledCrop(picture(path), "", issuer) for path, issuer in held_out if issuer]
+    for by, reader in contest.crop_readers.items():
+        attempts, _ = read_crops(reader, pictures)
+        figures = jurisdiction_shares(attempts)
+        results.add(by, Measurement("reader", "states_gpiosenka, issuer alone", len(attempts), figures))
 
 
 def _measure_frames(contest: Contest, results: Results, say: Callable[[str], None]) -> None:

@@ -124,6 +124,7 @@ def with_reader(pack: Pack, weights: Path, config: Path) -> Pack:
         input=crop,
         outputs=outputs,
         temperature=None,
+        region_temperature=None,
     )
     return replace(pack, reader=other)
 

@@ -47,6 +47,21 @@ NOT_PROMISED = ("uz_izzatullo", "id_thomaswijaya", "ar_ankandrew", "co_oaac")
 """Crops of countries whose plates the reader is not promised to read; most of all crops."""
 
 
+_STATES_TEXT = """
+    ALABAMA AL ALASKA AK ARIZONA AZ ARKANSAS AR CALIFORNIA CA COLORADO CO CONNECTICUT CT DELAWARE DE
+    FLORIDA FL GEORGIA GA HAWAI HI IDAHO ID ILLINOIS IL INDIANA IN IOWA IA KANSAS KS KENTUCKY KY
+    LOUISIANA LA MAINE ME MARYLAND MD MASSACHUSETTS MA MICHIGAN MI MINNESOTA MN MISSIPPI MS MISSOURI MO
+    MONTANA MT NEBRASKA NE NEVADA NV NEW_HAMPSHIRE NH NEW_JERSEY NJ NEW_MEXICO NM NEW_YORK NY
+    NORTH_CAROLINA NC NORTH_DAKOTA ND OHIO OH OKLAHOMA OK OREGON OR PENNSYLVANIA PA RHODE_ISLAND RI
+    SOUTH_CAROLINA SC SOUTH_DAKOTA SD TENNESSEE TN TEXAS TX UTAH UT VERMONT VT VIRGINIA VA WASHINGTON WA
+    WASHINGTON_DC DC WEST_VIRGINIA WV WISCONSIN WI WYOMING WY AMERICAN_SAMOA AS CNMI MP GUAM GU
+    PUERTO_RICO PR U_S_VIRGIN_ISLANDS VI
+"""
+_STATES = tuple(_STATES_TEXT.split())
+STATE_CODES = dict(zip(_STATES[::2], _STATES[1::2], strict=True))
+"""By folder of the flat state plates, spelt as there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """A picture and what its plate says."""
@@ -102,6 +117,16 @@ def crops(data: Path, name: str) -> Iterator[LabelledCrop]:
         return
     for label in labels(data / "ocr" / name / CROPS[name]):
         yield LabelledCrop(picture(label.path), label.text, label.jurisdiction)
+
+
+def state_pictures(data: Path, part: str) -> Iterator[tuple[Path, str]]:
+    """Give each flat state plate of the list *part* ("train", "val") with its jurisdiction; texts are not
+    known. Pictures that are in set us_states_kaggle_test are left out."""
+    folder = data / "states" / "gpiosenka"
+    for line in (folder / f"{part}.txt").read_text(encoding="utf-8").split():
+        if "/test_" not in line:
+            code = STATE_CODES.get(line.split("/")[0])
+            yield folder / line, f"US-{code}" if code else ""
 
 
 def _boxed_crops(data: Path) -> Iterator[LabelledCrop]:

@@ -62,8 +62,9 @@ def end_to_end(net: PlateNet, size_px: int) -> onnx.ModelProto:
     constants = {
         "grey": np.array(GREY, np.float32),
         "least_difference": np.array(0.5 / 255, np.float32),
-        "axes_for_rows": np.array([1, 3], np.int64),
-        "axes_for_columns": np.array([1, 2], np.int64),
+        "colour_axis": np.array([1], np.int64),
+        "axes_for_rows": np.array([2], np.int64),
+        "axes_for_columns": np.array([1], np.int64),
         "step": np.array([32], np.int64),
         "size": np.array([size_px], np.int64),
         "row_axis": np.array([2], np.int64),
@@ -82,7 +83,9 @@ def end_to_end(net: PlateNet, size_px: int) -> onnx.ModelProto:
         return output
 
     add("Sub", ["images", "grey"], "from_grey")
-    add("Abs", ["from_grey"], "difference")
+    add("Abs", ["from_grey"], "coloured_difference")
+    # One colour at a time first: both sides at once cost 4 ms more, a quarter of the whole network.
+    add("ReduceMax", ["coloured_difference", "colour_axis"], "difference", keepdims=0)
     for side, axes in (("row", "axes_for_rows"), ("column", "axes_for_columns")):
         add("ReduceMax", ["difference", axes], f"{side}_difference", keepdims=0)
         add("Greater", [f"{side}_difference", "least_difference"], f"{side}_is_picture")

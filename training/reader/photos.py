@@ -23,6 +23,7 @@ from fast_plate_ocr import LicensePlateRecognizer
 
 from training import degrade
 from training.reader.samples import PREFIX_SLOTS, SLOTS, Samples, encode, region_index, save_chunk
+from training.validation import state_pictures
 
 LABELLED = ("openimages_useu", "us_reddit_plat", "kaggle_cars433", "openlpr_faisal")
 FRAMES = ("openimages_useu", "us_reddit_plat", "kaggle_cars433", "openlpr_faisal", "ro_robertlucian")
@@ -32,18 +33,6 @@ SECONDED_CONFIDENCE = 0.5
 SMALLEST_PX = 44
 """Boxes narrower than this are not given to the teacher: nobody could say whether it is right."""
 
-_STATES_TEXT = """
-    ALABAMA AL ALASKA AK ARIZONA AZ ARKANSAS AR CALIFORNIA CA COLORADO CO CONNECTICUT CT DELAWARE DE
-    FLORIDA FL GEORGIA GA HAWAI HI IDAHO ID ILLINOIS IL INDIANA IN IOWA IA KANSAS KS KENTUCKY KY
-    LOUISIANA LA MAINE ME MARYLAND MD MASSACHUSETTS MA MICHIGAN MI MINNESOTA MN MISSIPPI MS MISSOURI MO
-    MONTANA MT NEBRASKA NE NEVADA NV NEW_HAMPSHIRE NH NEW_JERSEY NJ NEW_MEXICO NM NEW_YORK NY
-    NORTH_CAROLINA NC NORTH_DAKOTA ND OHIO OH OKLAHOMA OK OREGON OR PENNSYLVANIA PA RHODE_ISLAND RI
-    SOUTH_CAROLINA SC SOUTH_DAKOTA SD TENNESSEE TN TEXAS TX UTAH UT VERMONT VT VIRGINIA VA WASHINGTON WA
-    WASHINGTON_DC DC WEST_VIRGINIA WV WISCONSIN WI WYOMING WY AMERICAN_SAMOA AS CNMI MP GUAM GU
-    PUERTO_RICO PR U_S_VIRGIN_ISLANDS VI
-"""
-_STATES = tuple(_STATES_TEXT.split())
-STATE_CODES = dict(zip(_STATES[::2], _STATES[1::2], strict=True))
 COUNTRY_CODES = {
     "Austria": "AT",
     "Belgium": "BE",
@@ -169,12 +158,9 @@ def street_photos(data: Path) -> Iterator[Photo]:
 
 
 def state_photos(data: Path) -> Iterator[Photo]:
-    """Flat, frontal plates of the states; the test_* pictures are validation set us_states_kaggle_test."""
-    states = data / "states/gpiosenka"
-    for line in (states / "train.txt").read_text().split():
-        if "/test_" not in line:
-            code = STATE_CODES.get(line.split("/")[0])
-            yield Photo(states / line, None, None, f"US-{code}" if code else "")
+    """Flat, frontal plates of the states."""
+    for path, jurisdiction in state_pictures(data, "train"):
+        yield Photo(path, None, None, jurisdiction)
 
 
 def open_picture(path: Path) -> npt.NDArray[np.uint8]:
