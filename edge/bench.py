@@ -8,38 +8,27 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
-from itertools import count
 from pathlib import Path
 
-import cv2
-import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from rich.console import Console
 from rich.table import Table
 
-from camera.frame import Frame
 from edge.bench_hotlist import bench as bench_hotlist
+from edge.bench_speed import DRIVE, Figures, bench_models, bench_streams, streams_table
 from edge.bench_upload import RECORD_BYTES, BenchUnavailableError, bench_upload
 from edge.clock import SystemClock
-from edge.compose import compose, new_pipeline, with_source
+from edge.compose import compose, with_source
 from edge.config import UnitConfig, trial_config
 from edge.daemon import Daemon
-from edge.pipeline import Pipeline
 from edge.reckoning import percentile
 from edge.replaying import trial_hotlist
 from edge.vault import STORAGE_KEY_BYTES, Keys
-from recognizer.config import RecognizerConfig
-from recognizer.onnx import Recognizer
 from sync.outbox import open_outbox
 from sync.seal import EpochSealer
-
-Figures = dict[str, float]
-
-DRIVE = Path(__file__).resolve().parents[1] / "tests" / "data" / "drive"
 
 
 def bench_command(json_path: Path | None, *, entries: int, seconds: float) -> None:
@@ -48,90 +37,21 @@ def bench_command(json_path: Path | None, *, entries: int, seconds: float) -> No
         raise BenchUnavailableError(f"{DRIVE}: the sample drive is missing; run this from a checkout")
     console = Console()
     figures: Figures = {"cores": float(os.cpu_count() or 1)}
-    tables: list[tuple[str, Callable[[], Figures]]] = [
-        ("Streams, camera to decision, two threads", lambda: bench_streams(seconds)),
-        ("The daemon on the sample drive", bench_daemon),
-        ("The sealed store", bench_store),
-        ("Upload to a department server on this machine, mutual TLS", bench_upload),
-        (f"Hotlist of {entries:,} entries", lambda: bench_hotlist(entries)),
+    tables: list[tuple[str, Callable[[], Figures], Callable[[str, Figures], Table]]] = [
+        ("Streams, camera to decision", lambda: bench_streams(seconds), streams_table),
+        ("The models alone", bench_models, _table),
+        ("The daemon on the sample drive", bench_daemon, _table),
+        ("The sealed store", bench_store, _table),
+        ("Upload to a department server on this machine, mutual TLS", bench_upload, _table),
+        (f"Hotlist of {entries:,} entries", lambda: bench_hotlist(entries), _table),
     ]
-    for title, part in tables:
+    for title, part, table in tables:
         with console.status(title):
             found = part()
-        console.print(_table(title, found))
+        console.print(table(title, found))
         figures |= found
     if json_path is not None:
         json_path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-
-
-def bench_streams(seconds: float) -> Figures:
-    """Frames/s and time per stage of 720p and 1080p streams; frames are decoded as they are read."""
-    figures: Figures = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        clock = SystemClock(Path(scratch))
-        config = trial_config("builtin")
-        listed = trial_hotlist(DRIVE / "hotlist.csv", config.hotlist, clock)
-        for threads in (1, 2):
-            recognizer = Recognizer.open(RecognizerConfig(threads=threads))
-            for name, size in (("720p", (1280, 720)), ("1080p", (1920, 1080))):
-                pipeline = new_pipeline(config, recognizer, listed)
-                key = f"{name}_{threads}_threads" if threads > 1 else f"{name}_1_thread"
-                figures |= _stream(pipeline, recognizer, _frames(clock, size), seconds, key)
-    figures["rss_mb"] = _rss_mb()
-    return figures
-
-
-def _stream(
-    pipeline: Pipeline, recognizer: Recognizer, frames: Iterator[Frame], seconds: float, key: str
-) -> Figures:
-    stages: dict[str, list[float]] = {
-        name: [] for name in ("decode", "detect", "read", "evidence", "track_match", "whole")
-    }
-    started = time.perf_counter()
-    frames_read = 0
-    while (begun := time.perf_counter()) - started < seconds:
-        frame = next(frames)
-        decoded = time.perf_counter()
-        pipeline.step(frame)
-        done = time.perf_counter()
-        frames_read += 1
-        timings = recognizer.timings
-        recognised_ms = timings.detect_ms + timings.read_ms + timings.evidence_ms
-        for name, value in (
-            ("decode", (decoded - begun) * 1e3),
-            ("detect", timings.detect_ms),
-            ("read", timings.read_ms),
-            ("evidence", timings.evidence_ms),
-            ("track_match", (done - decoded) * 1e3 - recognised_ms),
-            ("whole", (done - begun) * 1e3),
-        ):
-            stages[name].append(value)
-    figures: Figures = {f"{key}_frames_per_s": frames_read / (time.perf_counter() - started)}
-    for name, values in stages.items():
-        figures[f"{key}_{name}_p50_ms"] = percentile(values, 50)
-        figures[f"{key}_{name}_p95_ms"] = percentile(values, 95)
-    return figures
-
-
-def _frames(clock: SystemClock, size: tuple[int, int]) -> Iterator[Frame]:
-    """Yield the sample drive again and again, at *size* (width, height)."""
-    moment = clock.now()
-    period = timedelta(seconds=1 / 15)
-    for sequence in count():
-        video = cv2.VideoCapture(str(DRIVE / "drive.mp4"))
-        while True:
-            good, pixels = video.read()
-            if not good:
-                break
-            if (pixels.shape[1], pixels.shape[0]) != size:
-                pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
-            moment = replace(
-                moment,
-                utc=moment.utc + period,
-                monotonic_ns=moment.monotonic_ns + int(period.total_seconds() * 1e9),
-            )
-            yield Frame("bench", sequence, moment, np.asarray(pixels, np.uint8))
-        video.release()
 
 
 def bench_daemon() -> Figures:
