@@ -18,11 +18,11 @@ from pathlib import Path
 
 import structlog
 
-from edge.phonetic import Alphabet, card
+from edge.phonetic import Alphabet, card, correction_card
 from edge.sound_process import SoundFailedError, SoundProcess
 from edge.tones import length_s, pcm_of, tone, wav_of
 from hotlist_cache.entry import Priority
-from hotlist_cache.hit import Alert
+from hotlist_cache.hit import Alert, Correction
 
 _log = structlog.get_logger(__name__)
 
@@ -147,6 +147,12 @@ class Sounder:
     def alert(self, alert: Alert, now: datetime) -> None:
         """Sound *alert* at *now* (aware UTC), or queue it behind what is as urgent and came first."""
         self._submit(alert.alert_id, alert.priority, card(alert, now, self._config.alphabet))
+
+    def correct(self, correction: Correction) -> None:
+        """Say, as loudly as its alert was said, that its hit is gone."""
+        told = correction.alert
+        text = correction_card(correction, self._config.alphabet)
+        self._submit(f"{told.alert_id}-corrected", told.priority, text)
 
     def notice(self, notice_id: str, text: str, priority: Priority) -> None:
         """Sound a word on the unit's own state ("transfer overdue"); *text* must hold no plate or place."""

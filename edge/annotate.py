@@ -61,11 +61,16 @@ class Annotator:
         now_ns = frame.moment.monotonic_ns
         alerted = {alert.hit.read.read_id for alert in step.alerts}
         for item in step.reads:
+            self._forget(item.read.revises)
             hit = bool(item.hits) or item.read.read_id in alerted
             self._listed.append(_Listed(item.read, hit, now_ns, _decoded(item.read.evidence)))
         while self._listed and now_ns - self._listed[0].since_ns > _SHOWN_S * 1e9:
             self._listed.popleft()
         self._put(draw(frame.pixels, step.candidates, tuple(self._listed)), now_ns)
+
+    def _forget(self, read_id: str | None) -> None:
+        kept = [listed for listed in self._listed if listed.read.read_id != read_id]
+        self._listed = deque(kept, _LISTED)
 
     def close(self) -> None:
         """Finish the file. Raises VideoUnwritableError if it could not be written to its end."""
@@ -157,7 +162,14 @@ def _card(picture: Pixels, item: _Listed, row: int, scale: float) -> None:
         part[:] = shown[: part.shape[0], : part.shape[1]]
     x = left + round(114 * scale)
     cv2.putText(
-        picture, item.read.plate, (x, top + round(27 * scale)), _FONT, 0.62 * scale, _PAPER, 1, cv2.LINE_AA
+        picture,
+        f"{item.read.prefix} {item.read.plate}".strip(),
+        (x, top + round(27 * scale)),
+        _FONT,
+        0.62 * scale,
+        _PAPER,
+        1,
+        cv2.LINE_AA,
     )
     opinion = item.read.jurisdiction
     issuer = opinion.code if opinion and opinion.likely else "state unknown"

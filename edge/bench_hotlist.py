@@ -6,6 +6,7 @@ import resource
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -87,6 +88,7 @@ def bench(
         ("look_alike", [_misread(plate, seed + i) for i, plate in enumerate(listed)]),
         ("not_listed", _strangers(reads, seed + 1)),
         ("not_listed_unsure", _strangers(reads, seed + 2, unsure=True)),
+        ("prefixed", [replace(_read(p), prefix=Plate("XQ"), prefix_confidence=0.9) for p in listed]),
     ):
         figures |= _match_times(hotlist, made, name)
     return figures

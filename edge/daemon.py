@@ -28,11 +28,11 @@ from edge.hotlists import HotlistDesk
 from edge.keeper import Flush, Keeper, Stop
 from edge.logs import describe
 from edge.notify import Notifier
-from edge.pipeline import Pipeline, Step
+from edge.pipeline import Pipeline, Step, marked
 from edge.reckoning import Driven, transfer_health, whole_status
 from edge.status import Status, write_status
 from hotlist_cache.entry import Priority
-from hotlist_cache.hit import Alert
+from hotlist_cache.hit import Alert, Correction
 from sync.errors import NotTrustedError, RefusedError
 from sync.https import HttpsTransport
 from sync.mqtt import MqttLink
@@ -120,11 +120,11 @@ class Daemon:
         self._stopping = threading.Event()
         self._upload_stopping = threading.Event()
         self._wake_upload = threading.Event()
-        self._told: SimpleQueue[Told] = SimpleQueue()
+        self._told: SimpleQueue[Told | Correction] = SimpleQueue()
         self._driven = Driven()
         self._drive_over = threading.Event()
         self._alerts: deque[Alert] = deque(maxlen=200)
-        self._alert_count = 0
+        self._alert_count = self._corrected_count = 0
         self._taken_up_ns: dict[str, int] = {}
         self._latencies_ms: deque[float] = deque(maxlen=1000)
         self._faults = {} if parts.clock.floor_error is None else {"clock": parts.clock.floor_error}
@@ -194,14 +194,28 @@ class Daemon:
         except Empty:
             pass
         else:
-            self._alerts.appendleft(told.alert)
-            self._alert_count += 1
-            self._taken_up_ns[told.alert.alert_id] = told.taken_up_ns
-            self._parts.sounder.alert(told.alert, self._parts.clock.now().utc)
-            log.info("alert.raised", alert=told.alert.alert_id, priority=told.alert.priority.name)
+            if isinstance(told, Correction):
+                self._correct(told)
+            else:
+                self._alert(told)
         while not self._parts.alarms.empty():
             self._notice("unit", self._parts.alarms.get_nowait(), Priority.HIGH)
         self._sounded(self._parts.sounder.pump())
+
+    def _alert(self, told: Told) -> None:
+        self._alerts.appendleft(told.alert)
+        self._alert_count += 1
+        self._taken_up_ns[told.alert.alert_id] = told.taken_up_ns
+        self._parts.sounder.alert(told.alert, self._parts.clock.now().utc)
+        log.info("alert.raised", alert=told.alert.alert_id, priority=told.alert.priority.name)
+
+    def _correct(self, correction: Correction) -> None:
+        self._alerts = deque(marked(self._alerts, [correction]), self._alerts.maxlen)
+        self._corrected_count += 1
+        # Where the entry is met by the new plate, the alert of that says that the read was corrected.
+        if correction.hit_gone:
+            self._parts.sounder.correct(correction)
+        log.info("alert.corrected", alert=correction.alert.alert_id, gone=correction.hit_gone)
 
     def _sounded(self, soundings: Sequence[Sounding]) -> None:
         for sounding in soundings:
@@ -231,6 +245,7 @@ class Daemon:
             sound=parts.sounder.status(),
             wav_dir=parts.run_dir,
             alerts=self._alert_count,
+            corrected=self._corrected_count,
             latencies_ms=self.latencies_ms,
             faults=(*self._faults.values(), *self._broker_faults()),
         )
@@ -345,6 +360,9 @@ class Daemon:
             self._drive_over.set()
 
     def _carry(self, step: Step, taken_up_ns: int) -> None:
+        # What holds no more comes first: the screen shows the new alert above the one it replaces.
+        for correction in step.corrections:
+            self._told.put(correction)
         for alert in step.alerts:
             self._told.put(Told(alert, taken_up_ns))
         for item in step.reads:

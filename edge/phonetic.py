@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from hotlist_cache.entry import Priority
-from hotlist_cache.hit import Alert, HotlistHit, MatchKind, StateMatch
+from hotlist_cache.hit import Alert, Correction, HotlistHit, MatchForm, MatchKind, StateMatch
 from recognizer.plate import Jurisdiction
 
 
@@ -140,9 +140,11 @@ def card(alert: Alert, now: datetime, alphabet: Alphabet = Alphabet.APCO) -> str
     vehicle = _speakable(entry.vehicle)
     sentences = [
         "Advisory only, list is stale" if alert.advisory_only else "",
+        "Read corrected" if hit.read.revises is not None else "",
         _PRIORITIES[alert.priority],
         _speakable(entry.list_name) or "Listed plate",
         spell(hit.read.plate, alphabet),
+        _prefix(hit, alphabet),
         _plate_doubt(hit, alphabet),
         _state(hit, alphabet),
         f"Listed as {vehicle}" if vehicle else "",
@@ -152,15 +154,42 @@ def card(alert: Alert, now: datetime, alphabet: Alphabet = Alphabet.APCO) -> str
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
 
+def correction_card(correction: Correction, alphabet: Alphabet = Alphabet.APCO) -> str:
+    """Return what is spoken when the hit of an alert is gone, because the vehicle reads otherwise after all.
+
+    As `card`, it holds plates: it may be spoken, never logged or stored.
+    """
+    told = correction.alert.hit
+    sentences = [
+        "Read corrected",
+        f"{_speakable(told.entry.list_name) or 'Listed plate'} hit is gone",
+        f"{spell(told.read.plate, alphabet)} now reads {spell(correction.read.plate, alphabet)}",
+        "Unverified",
+    ]
+    return " ".join(f"{sentence}." for sentence in sentences)
+
+
+def _prefix(hit: HotlistHit, alphabet: Alphabet) -> str:
+    if not hit.read.prefix:
+        return ""
+    said = f"prefix {spell(hit.read.prefix, alphabet)}"
+    if hit.kind is MatchKind.WILDCARD:
+        return said
+    if hit.form is MatchForm.PLATE:
+        return f"{said}, listed without"
+    listed, _ = hit.listed
+    return said if listed == hit.read.prefix else f"{said}, listed {spell(listed, alphabet)}"
+
+
 def _plate_doubt(hit: HotlistHit, alphabet: Alphabet) -> str:
     if hit.kind is MatchKind.WILDCARD:
         return "Partial plate, check plate"
     if hit.kind is MatchKind.EXACT and not hit.differing:
         return ""
-    read, listed = hit.read.plate, hit.entry.pattern
+    read, (_, listed) = hit.read.plate, hit.listed
     comparable = len(read) == len(listed) and all(0 <= i < min(len(read), 10) for i in hit.differing)
     if not comparable or not 1 <= len(hit.differing) <= 2:
-        return f"Look alike, check plate. Listed is {spell(listed, alphabet)}"
+        return f"Look alike, check plate. Listed is {spell(hit.entry.pattern, alphabet)}"
     places = (
         f"{_ORDINALS[i]} character reads {spell(read[i], alphabet)}, listed {spell(listed[i], alphabet)}"
         for i in hit.differing

@@ -5,13 +5,16 @@ a hit may become an alert. Nothing here touches a device, the disk, the network,
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from camera.frame import Frame
-from hotlist_cache.hit import Alert, HotlistHit
+from hotlist_cache.hit import Alert, Correction, HotlistHit, StateMatch
 from recognizer.read import PlateCandidate, PlateRead
+
+_REMEMBERED = 100
+"""Reads whose alerts are remembered for a correction: far more than listed vehicles are in view at once."""
 
 
 class Recognises(Protocol):
@@ -21,7 +24,8 @@ class Recognises(Protocol):
 
 
 class Tracks(Protocol):
-    """Follows the plates of one camera over its frames; gives each passing vehicle one read."""
+    """Follows the plates of one camera over its frames; gives each passing vehicle one read, and one that
+    revises it where later frames say otherwise."""
 
     def update(self, frame: Frame, candidates: Sequence[PlateCandidate]) -> tuple[PlateRead, ...]: ...
 
@@ -39,6 +43,8 @@ class Decides(Protocol):
 
     def decide(self, hit: HotlistHit, now: datetime) -> Alert | None: ...
 
+    def corrected(self, alert: Alert) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class ReadWithHits:
@@ -55,6 +61,8 @@ class Step:
     candidates: tuple[PlateCandidate, ...]
     reads: tuple[ReadWithHits, ...]
     alerts: tuple[Alert, ...]
+    corrections: tuple[Correction, ...] = ()
+    """Alerts of earlier steps that no longer hold."""
 
 
 class Pipeline:
@@ -75,12 +83,15 @@ class Pipeline:
         self._new_tracker = new_tracker
         self._trackers: dict[str, Tracks] = {}
         self._policy = policy
+        self._told: dict[str, tuple[Alert, ...]] = {}
+        """The alerts that hold, by read; of the newest reads that have any."""
         self.hotlist = hotlist
 
     def step(self, frame: Frame) -> Step:
         """Carry *frame* as far as it goes.
 
         A read is given out once per vehicle, when its track settles: it seldom belongs to this frame alone.
+        One that revises it is matched anew, and alerts of the first that no longer hold are corrected.
         """
         candidates = self._recognizer.candidates(frame)
         if (tracker := self._trackers.get(frame.camera)) is None:
@@ -96,10 +107,37 @@ class Pipeline:
         self, candidates: tuple[PlateCandidate, ...], reads: Sequence[PlateRead], now: datetime
     ) -> Step:
         met = tuple(ReadWithHits(read, self._hits(read, now)) for read in reads)
-        alerts = tuple(
-            alert for each in met for hit in each.hits if (alert := self._policy.decide(hit, now)) is not None
-        )
-        return Step(candidates, met, alerts)
+        alerts: list[Alert] = []
+        corrections: list[Correction] = []
+        for each in met:
+            told = [a for hit in each.hits if (a := self._policy.decide(hit, now)) is not None]
+            alerts += told
+            corrections += self._corrected(each, told)
+        return Step(candidates, met, tuple(alerts), tuple(corrections))
+
+    def _corrected(self, item: ReadWithHits, told: Sequence[Alert]) -> list[Correction]:
+        """Return which alerts no longer hold with *item*, and remember those that do."""
+        read, before = item.read, self._told.pop(item.read.revises or "", ())
+        met = {hit.entry.entry_id for hit in item.hits if hit.state is not StateMatch.DIFFERENT}
+        corrections = [
+            Correction(alert, read, hit_gone=alert.hit.entry.entry_id not in met)
+            for alert in before
+            if alert.hit.entry.entry_id not in met or alert.hit.read.plate != read.plate
+        ]
+        for correction in corrections:
+            self._policy.corrected(correction.alert)
+        gone = {correction.alert.alert_id for correction in corrections}
+        if holding := (*(alert for alert in before if alert.alert_id not in gone), *told):
+            self._told[read.read_id] = holding
+            if len(self._told) > _REMEMBERED:
+                del self._told[next(iter(self._told))]
+        return corrections
 
     def _hits(self, read: PlateRead, now: datetime) -> tuple[HotlistHit, ...]:
         return () if self.hotlist is None else self.hotlist.match(read, now)
+
+
+def marked(alerts: Sequence[Alert], corrections: Sequence[Correction]) -> tuple[Alert, ...]:
+    """Return *alerts* in their order, those that no longer hold marked as corrected."""
+    gone = {correction.alert.alert_id for correction in corrections}
+    return tuple(replace(a, corrected=True) if a.alert_id in gone else a for a in alerts)

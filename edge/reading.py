@@ -37,7 +37,8 @@ def read_images(paths: Sequence[Path], recognizer: Recognizer, out: TextIO) -> I
     A line holds `image` (the file's name, or the path as given where two share a name), `ms` (finding and
     reading, without opening the file) and `plates`, the surest first, each with `text`, `confidence` (that of
     the weakest character), `box` ([left, top, right, bottom], pixels), `char_confidences`, `jurisdiction`,
-    `jurisdiction_confidence` and `detection_confidence`.
+    `jurisdiction_confidence`, `detection_confidence`, and `prefix` with `prefix_confidence`, the letters
+    stacked beside the text and how sure the weakest of them is ("" and null where there are none).
 
     A picture that cannot be opened has no line; the others are read all the same.
     """
@@ -62,6 +63,7 @@ def read_images(paths: Sequence[Path], recognizer: Recognizer, out: TextIO) -> I
 
 def _plate(candidate: PlateCandidate) -> dict[str, Any]:
     box, opinion = candidate.box, candidate.jurisdiction
+    stacked = [position[0][1] for position in candidate.prefix]
     return {
         "text": candidate.text,
         "confidence": round(min(candidate.confidences, default=0.0), 4),
@@ -70,6 +72,8 @@ def _plate(candidate: PlateCandidate) -> dict[str, Any]:
         "jurisdiction": opinion.code if opinion else None,
         "jurisdiction_confidence": round(opinion.confidence, 4) if opinion else None,
         "detection_confidence": round(candidate.detection_confidence, 4),
+        "prefix": candidate.prefix_text,
+        "prefix_confidence": round(min(stacked), 4) if stacked else None,
     }
 
 

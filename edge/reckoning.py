@@ -60,7 +60,8 @@ class Driven:
             marks = (*(m for m in marks if done_ns - m[0] <= RATE_OVER_S * 1e9), (done_ns, self.frames))
         return dataclasses.replace(
             self,
-            reads=self.reads + len(step.reads),
+            # One a passing: what revises a read is no further vehicle.
+            reads=self.reads + sum(item.read.revises is None for item in step.reads),
             hits=self.hits + sum(len(item.hits) for item in step.reads),
             first_ns=self.first_ns or taken_up_ns,
             last_ns=done_ns,
@@ -106,6 +107,7 @@ def whole_status(
     sound: SoundStatus,
     wav_dir: Path,
     alerts: int,
+    corrected: int,
     latencies_ms: Sequence[float],
     faults: Sequence[str],
 ) -> Status:
@@ -122,6 +124,7 @@ def whole_status(
         reads=driven.reads,
         hits=driven.hits,
         alerts=alerts,
+        corrected=corrected,
         settle_to_alert_p95_ms=percentile(latencies_ms, 95),
         cameras=driven.cameras,
         time_quality=driven.time_quality.value,

@@ -12,8 +12,8 @@ from camera.frame import Frame
 from edge.annotate import Annotator
 from edge.cameras import CameraBank
 from edge.clock import Clock
-from edge.pipeline import Pipeline, ReadWithHits, Step
-from hotlist_cache.hit import Alert
+from edge.pipeline import Pipeline, ReadWithHits, Step, marked
+from hotlist_cache.hit import Alert, Correction
 
 COLUMNS = (
     "read_id",
@@ -31,6 +31,9 @@ COLUMNS = (
     "right",
     "bottom",
     "hits",
+    "prefix",
+    "prefix_confidence",
+    "revises",
 )
 
 
@@ -42,6 +45,7 @@ class Replay:
     started_at: datetime | None
     """The moment of the first frame, aware UTC; None where there was none."""
     reads: tuple[ReadWithHits, ...]
+    """In the order in which they were given out, corrected ones among them."""
     alerts: tuple[Alert, ...]
     seconds: float
     """Wall time it took, models' loading excluded."""
@@ -65,6 +69,7 @@ def replay(
     frames = 0
     reads: list[ReadWithHits] = []
     alerts: list[Alert] = []
+    corrections: list[Correction] = []
     started_ns = clock.now().monotonic_ns
     first = last = None
     try:
@@ -75,6 +80,7 @@ def replay(
             step = pipeline.step(frame)
             reads += step.reads
             alerts += step.alerts
+            corrections += step.corrections
             if annotator is not None:
                 annotator.add(frame, step)
             if on_step is not None:
@@ -87,7 +93,8 @@ def replay(
         bank.close()
         if annotator is not None:
             annotator.close()
-    return Replay(frames, first, tuple(reads), tuple(alerts), (clock.now().monotonic_ns - started_ns) / 1e9)
+    told = marked(alerts, corrections)
+    return Replay(frames, first, tuple(reads), told, (clock.now().monotonic_ns - started_ns) / 1e9)
 
 
 def write_reads(path: Path, done: Replay) -> None:
@@ -112,5 +119,8 @@ def write_reads(path: Path, done: Replay) -> None:
                     read.frames,
                     *dataclasses.astuple(read.box),
                     " ".join(hit.entry.list_name for hit in item.hits),
+                    read.prefix,
+                    f"{read.prefix_confidence:.3f}" if read.prefix else "",
+                    read.revises or "",
                 ]
             )

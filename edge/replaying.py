@@ -87,15 +87,17 @@ def _print(done: Replay, console: Console) -> None:
         table.add_column(
             column, justify="right" if column in ("at", "weakest character", "frames") else "left"
         )
+    revised = {item.read.revises for item in done.reads}
     for item in done.reads:
         read, opinion = item.read, item.read.jurisdiction
         since = read.first_seen.utc - done.started_at if done.started_at else timedelta()
         table.add_row(
             f"{since / timedelta(seconds=1):.1f} s",
-            read.plate,
+            f"{read.prefix} {read.plate}".strip(),
             f"{read.confidence:.2f}",
             opinion.code if opinion and opinion.likely else "",
             f"{read.frames}",
+            style="dim strike" if read.read_id in revised else "",
         )
     console.print(table)
     if done.alerts:

@@ -106,6 +106,8 @@ class Status:
     hotlist: HotlistHealth = field(default_factory=HotlistHealth)
     transfer: TransferHealth = field(default_factory=TransferHealth)
     store: StoreHealth = field(default_factory=StoreHealth)
+    corrected: int = 0
+    """Alerts that no longer hold, because their read was corrected."""
     sound: str = ""
     """How alerts are sounded: a device, or files."""
     faults: tuple[str, ...] = ()

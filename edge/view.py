@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.status import Status
-from hotlist_cache.hit import Alert, StateMatch
+from hotlist_cache.hit import Alert, MatchForm, StateMatch
 
 _STATE_MARK = {StateMatch.SAME: "", StateMatch.UNKNOWN: " check", StateMatch.DIFFERENT: " other"}
 """Behind the listed state: whether the read one is the same, is not known, or is another."""
@@ -25,7 +25,7 @@ def view(status: Status, alerts: Iterable[Alert] = ()) -> RenderableType:
         _figure("frames/s", f"{status.frames_per_s:.1f}"),
         _figure("reads", f"{status.reads}"),
         _figure("hits", f"{status.hits}", "bold red" if status.hits else ""),
-        _figure("alerts", f"{status.alerts}", "bold red" if status.alerts else ""),
+        _figure("alerts", _alerts(status), "bold red" if status.alerts else ""),
     )
     grid.add_row(
         _figure("queue", f"{status.transfer.queued}"),
@@ -60,12 +60,15 @@ def alerts_table(alerts: Iterable[Alert]) -> Table:
         hit = alert.hit
         table.add_row(
             f"{alert.raised_at:%H:%M:%S}",
-            _marked(hit.read.plate, hit.differing),
+            _marked(hit.read.prefix, hit.read.plate, hit.differing),
             hit.entry.pattern,
             f"{hit.entry.jurisdiction or 'any'}{_STATE_MARK[hit.state]}",
-            hit.kind.value,
+            hit.kind.value + ("" if hit.form is MatchForm.PLATE else ", prefix"),
             hit.entry.list_name,
-            alert.priority.name.lower() + (", advisory" if alert.advisory_only else ""),
+            "corrected"
+            if alert.corrected
+            else alert.priority.name.lower() + (", advisory" if alert.advisory_only else ""),
+            style="dim strike" if alert.corrected else "",
         )
     return table
 
@@ -83,7 +86,7 @@ def summary(status: Status, alerts: Iterable[Alert]) -> RenderableType:
         ("frames/s", f"{status.frames_per_s:.1f}"),
         ("reads", f"{status.reads}"),
         ("hits", f"{status.hits}"),
-        ("alerts sounded", f"{status.alerts}"),
+        ("alerts sounded", _alerts(status)),
         ("settled read to alert, p95", f"{status.settle_to_alert_p95_ms:.1f} ms"),
         ("stored, sealed", f"{status.store.stored}"),
         ("with the department's signed receipt", f"{status.transfer.uploaded}"),
@@ -104,6 +107,10 @@ def show(renderable: RenderableType) -> None:
 
 def _figure(name: str, value: str, style: str = "") -> Text:
     return Text.assemble((f"{name} ", "dim"), (value, style or "bold"))
+
+
+def _alerts(status: Status) -> str:
+    return f"{status.alerts}" + (f", {status.corrected} corrected" if status.corrected else "")
 
 
 def _hotlist(status: Status) -> str:
@@ -128,8 +135,8 @@ def _cameras(status: Status) -> Table:
     return table
 
 
-def _marked(plate: str, differing: tuple[int, ...]) -> Text:
+def _marked(prefix: str, plate: str, differing: tuple[int, ...]) -> Text:
     text = Text(plate, style="bold")
     for index in differing:
         text.stylize("bold red underline", index, index + 1)
-    return text
+    return Text.assemble((f"{prefix} ", "dim"), text) if prefix else text

@@ -17,6 +17,16 @@ class MatchKind(StrEnum):
     WILDCARD = "wildcard"
 
 
+class MatchForm(StrEnum):
+    """Which text of the read met the entry: lists write stacked letters first, last or not at all."""
+
+    PLATE = "plate"
+    """Its plate alone."""
+    PREFIX_FIRST = "prefix first"
+    """Its prefix, then its plate."""
+    PREFIX_LAST = "prefix last"
+
+
 class StateMatch(StrEnum):
     """Whether the read's jurisdiction is the entry's."""
 
@@ -52,8 +62,21 @@ class HotlistHit:
     kind: MatchKind
     state: StateMatch
     differing: tuple[int, ...]
-    """Positions in the read's plate, from 0, that do not show the listed character; only if look-alike."""
+    """Positions in the read's plate, from 0, that do not show the listed character; only if look-alike. One
+    among the stacked letters is none of them: `listed` tells."""
     list_age: ListAge
+    form: MatchForm = MatchForm.PLATE
+
+    @property
+    def listed(self) -> tuple[str, str]:
+        """What is listed as prefix and as plate. A partial plate is not taken apart: its prefix is empty."""
+        pattern = self.entry.pattern
+        if self.form is MatchForm.PLATE or self.kind is MatchKind.WILDCARD:
+            return "", pattern
+        if self.form is MatchForm.PREFIX_FIRST:
+            stacked = len(self.read.prefix)
+            return pattern[:stacked], pattern[stacked:]
+        return pattern[len(self.read.plate) :], pattern[: len(self.read.plate)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +91,17 @@ class Alert:
     """Aware UTC; the capture time of the frame that settled the read."""
     advisory_only: bool
     """The list is older than the agency's limit: inform, do not act on it."""
+    corrected: bool = False
+    """The read was corrected after this was told, and the alert no longer holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """An alert that no longer holds, because its read was corrected. The officer hears of it like of the
+    alert."""
+
+    alert: Alert
+    read: PlateRead
+    """What the vehicle reads now."""
+    hit_gone: bool
+    """The entry of the alert is not met any more. Otherwise it is met by the new plate."""

@@ -5,10 +5,16 @@ Beside it stands the same column with O taken as 0 and I as 1, sorted too, as th
 binary search in the second finds what a read meets exactly and by folding; one more for each other character
 that the read itself holds possible finds what differs in one look-alike. Nothing is made of an entry until it
 is met.
+
+A plate with small letters stacked beside it stands in lists without them, with them first, or with them last.
+The reader does not say on which side they stand: a read that has a prefix is matched in all three forms.
+Only the plate's own characters have look-alikes; of stacked letters no more than O for 0 and I for 1 is
+forgiven.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -17,15 +23,16 @@ import numpy.typing as npt
 from hotlist_cache.config import HotlistConfig
 from hotlist_cache.entry import Entry
 from hotlist_cache.errors import SnapshotRejectedError
-from hotlist_cache.hit import HotlistHit, ListAge, MatchKind, StateMatch
+from hotlist_cache.hit import HotlistHit, ListAge, MatchForm, MatchKind, StateMatch
 from hotlist_cache.lookalike import alternatives, differing, supports_fold
 from hotlist_cache.packed import CODE, MAX_CHARACTERS, SHIFTS, pack_folded
 from hotlist_cache.patterns import PatternIndex
 from hotlist_cache.snapshot import Snapshot
-from recognizer.plate import fold
-from recognizer.read import PlateRead
+from recognizer.plate import Plate, fold
+from recognizer.read import PlateRead, Position
 
 _KINDS = (MatchKind.EXACT, MatchKind.LOOK_ALIKE, MatchKind.WILDCARD)
+_FORMS = (MatchForm.PLATE, MatchForm.PREFIX_FIRST, MatchForm.PREFIX_LAST)
 _STATES = (StateMatch.SAME, StateMatch.UNKNOWN, StateMatch.DIFFERENT)
 _CHUNK = 1 << 18  # keys folded at a time: 2 MB, so that the intermediate columns stay in the cache
 _AFTER_ALL = np.uint64(2**64 - 1)
@@ -63,14 +70,24 @@ class Hotlist:
 
         Raises SnapshotRejectedError if an entry that was met is malformed.
         """
-        hits = []
-        for number in self._met(read):
+        met = self._hits(read, MatchForm.PLATE, read, now)
+        if read.prefix:
+            for form, shown in _joined(read):
+                for number, hit in self._hits(read, form, shown, now).items():
+                    if number not in met or _rank(hit) < _rank(met[number]):
+                        met[number] = hit
+        return tuple(met.values() if len(met) < 2 else sorted(met.values(), key=_rank))
+
+    def _hits(
+        self, read: PlateRead, form: MatchForm, shown: PlateRead, now: datetime
+    ) -> dict[int, HotlistHit]:
+        """Return by number of their entries the hits that *read* makes as *shown*, which is its *form*."""
+        hits = {}
+        for number in self._met(shown):
             entry = self._body.entry(number)
-            if entry.in_force(now) and (hit := self._hit(read, entry)) is not None:
-                hits.append(hit)
-        if len(hits) > 1:
-            hits.sort(key=_rank)
-        return tuple(hits)
+            if entry.in_force(now) and (hit := self._hit(read, form, shown, entry)) is not None:
+                hits[number] = hit
+        return hits
 
     def _met(self, read: PlateRead) -> Iterator[int]:
         if 0 < len(read.plate) <= MAX_CHARACTERS:
@@ -91,19 +108,32 @@ class Hotlist:
             wanted.append(base + ((CODE[character] - CODE[folded[i]]) << SHIFTS[i]))
         return wanted
 
-    def _hit(self, read: PlateRead, entry: Entry) -> HotlistHit | None:
+    def _hit(self, read: PlateRead, form: MatchForm, shown: PlateRead, entry: Entry) -> HotlistHit | None:
         positions: tuple[int, ...] = ()
-        if entry.pattern == read.plate:
+        if entry.pattern == shown.plate:
             kind = MatchKind.EXACT
         elif entry.is_wildcard:
             kind = MatchKind.WILDCARD
         else:
             kind = MatchKind.LOOK_ALIKE
-            positions = differing(entry.pattern, read.plate)
-            if self._config.fold_needs_support and not supports_fold(read, entry.pattern, self._config):
+            positions = differing(entry.pattern, shown.plate)
+            if self._config.fold_needs_support and not supports_fold(shown, entry.pattern, self._config):
                 return None
+            if form is not MatchForm.PLATE:
+                before = len(read.prefix) if form is MatchForm.PREFIX_FIRST else 0
+                positions = tuple(i - before for i in positions if 0 <= i - before < len(read.plate))
         state = _state(read, entry, self._config)
-        return HotlistHit(self._new_id(), read, entry, kind, state, positions, self._age)
+        return HotlistHit(self._new_id(), read, entry, kind, state, positions, self._age, form)
+
+
+def _joined(read: PlateRead) -> Iterator[tuple[MatchForm, PlateRead]]:
+    """Yield *read* as if its stacked letters were characters of its plate: first, then last."""
+    # Wholly sure, so that whatever limits the agency sets no stacked letter is taken for another.
+    stacked: tuple[Position, ...] = tuple(((letter, 1.0),) for letter in read.prefix)
+    first = Plate(read.prefix + read.plate)
+    yield MatchForm.PREFIX_FIRST, replace(read, plate=first, positions=stacked + read.positions)
+    last = Plate(read.plate + read.prefix)
+    yield MatchForm.PREFIX_LAST, replace(read, plate=last, positions=read.positions + stacked)
 
 
 def _folded(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -135,11 +165,12 @@ def _state(read: PlateRead, entry: Entry, config: HotlistConfig) -> StateMatch:
     return StateMatch.DIFFERENT
 
 
-def _rank(hit: HotlistHit) -> tuple[int, int, int, int, str]:
+def _rank(hit: HotlistHit) -> tuple[int, int, int, int, int, str]:
     return (
         _KINDS.index(hit.kind),
         _STATES.index(hit.state),
         len(hit.differing),
         -hit.entry.priority,
+        _FORMS.index(hit.form),
         hit.entry.entry_id,
     )

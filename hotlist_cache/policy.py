@@ -37,6 +37,10 @@ class AlertPolicy:
         self._told[key] = (now, priority)
         return Alert(self._new_id(), hit, priority, raised_at=hit.read.settled.utc, advisory_only=stale)
 
+    def corrected(self, alert: Alert) -> None:
+        """Take *alert* as never told: it no longer holds, and its plate may be read of another vehicle."""
+        self._told.pop((alert.hit.read.plate, alert.hit.entry.entry_id), None)
+
     def _priority(self, hit: HotlistHit, stale: bool) -> Priority:
         """The entry's, or one below it if there is any doubt; doubts do not add up."""
         doubtful = (

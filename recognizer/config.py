@@ -11,10 +11,16 @@ class RecognizerConfig:
     """Name of an installed pack, or the path of a folder with a manifest.toml."""
     detection_threshold: float | None = None
     """Least detection confidence; None takes the one the pack's manifest names."""
+    unread_confidence: float = 0.7
+    """A box in which the reader sees no character is a plate, too dirty or too far to be read, only from this
+    detection confidence on. Below it is no plate."""
     threads: int = 2
     """Threads of one model run; both models run one after the other, so this is the most in use."""
     min_plate_width_px: int = 18
     """Narrower boxes are not read: below about two pixels a character there is nothing to read."""
+    far_views: bool = True
+    """Frames too wide for the detector to find what can be read (more than 1280 px with an input of 512) are
+    looked at twice, coarsely as a whole and finely where far plates stand, for half as much time again."""
     lost_after_s: float = 0.7
     """A track ends when no candidate has joined it for this long."""
     sure_frames: int = 5
@@ -38,6 +44,7 @@ class RecognizerConfig:
     def __post_init__(self) -> None:
         shares = {
             "detection_threshold": self.detection_threshold,
+            "unread_confidence": self.unread_confidence,
             "sure_confidence": self.sure_confidence,
             "single_frame_confidence": self.single_frame_confidence,
             "min_confidence": self.min_confidence,

@@ -8,6 +8,7 @@ the whole distribution.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ from open_image_models import create_detector
 from open_image_models.detection.core.base import BoundingBox, DetectionResult
 from open_image_models.detection.core.yolo_v9 import YoloV9Detector
 from open_image_models.detection.core.yolo_v9.postprocess import convert_to_detection_result
-from open_image_models.detection.core.yolo_v9.preprocess import letterbox
 from yaml import YAMLError  # type: ignore[import-untyped]  # fast-plate-ocr reads its configuration with it
 
 from camera.frame import Frame
@@ -37,6 +37,7 @@ from recognizer.pack import Model, Pack, Tensor
 from recognizer.plate import Plate
 from recognizer.read import Box, JurisdictionOpinion, PlateCandidate, Position
 from recognizer.regions import jurisdiction
+from recognizer.views import Lookout, View, whole
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -50,8 +51,7 @@ _INVALID = (*_RUNTIME_ERRORS, OSError, ValueError, TypeError, KeyError, YAMLErro
 
 _DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 _PLATE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_ROAD = (1.0,)
-_CLOSE_UPS = (1.0, 0.5)
+_PREFIX_OUTPUT = "prefix"
 _GREY = (114, 114, 114)
 """Of the letterbox's border, as the library's."""
 _MIN_HEIGHT_PX = 5
@@ -83,6 +83,8 @@ class Reading(OcrResult):  # type: ignore[misc]  # fast-alpr ships no types
     positions: tuple[Position, ...] = ()
     """One per character of `text`."""
     opinion: JurisdictionOpinion | None = None
+    prefix_positions: tuple[Position, ...] = ()
+    """One per stacked letter; empty also where the reader has no output for them."""
 
 
 class Recognizer:
@@ -95,10 +97,10 @@ class Recognizer:
         """
         model = _detection_model(pack, config)
         self._reader = _Reader(pack, config)
-        self._road, self._close_ups = (
-            fast_alpr.ALPR(detector=_Detector(model, config.min_plate_width_px, scales), ocr=self._reader)
-            for scales in (_ROAD, _CLOSE_UPS)
-        )
+        self._detector = _Detector(model, config.min_plate_width_px)
+        self._alpr = fast_alpr.ALPR(detector=self._detector, ocr=self._reader)
+        self._lookouts: dict[str, Lookout] | None = {} if config.far_views else None
+        self._unread_confidence = config.unread_confidence
         self.pack = pack
         self.timings = Timings(0.0, 0.0, 0.0)
         try:
@@ -115,10 +117,18 @@ class Recognizer:
     def candidates(self, frame: Frame) -> tuple[PlateCandidate, ...]:
         """Return what *frame* shows, one candidate per plate found, the surest plate first.
 
-        A candidate whose text is empty is a plate that could not be read. Raises InferenceFailedError if a
-        model does not run: that is never an empty result.
+        A candidate whose text is empty is a plate that could not be read. What is looked at follows from the
+        frames of the same camera before: give it each camera's frames in their order. Raises
+        InferenceFailedError if a model does not run: that is never an empty result.
         """
-        return self.candidates_in(frame.pixels)
+        if self._lookouts is None:
+            return self.candidates_in(frame.pixels)
+        if (lookout := self._lookouts.get(frame.camera)) is None:
+            lookout = self._lookouts[frame.camera] = Lookout(self._detector.side_px)
+        height, width = frame.pixels.shape[:2]
+        found = self._seen(frame.pixels, lookout.views(width, height))
+        lookout.found([candidate.box for candidate in found], height)
+        return found
 
     def candidates_in(self, pixels: Pixels, *, close_ups: bool = False) -> tuple[PlateCandidate, ...]:
         """The same for bare *pixels*: (height, width, 3), BGR.
@@ -126,12 +136,23 @@ class Recognizer:
         *close_ups* also looks at the picture at half its size, for plates that fill it, at twice the cost:
         right for single pictures, wasted on a road, where no plate is so near.
         """
+        height, width = pixels.shape[:2]
+        side_px = self._detector.side_px
+        sizes = (side_px, side_px // 2) if close_ups else (side_px,)
+        return self._seen(pixels, [whole(width, height, size) for size in sizes])
+
+    def _seen(self, pixels: Pixels, views: Sequence[View]) -> tuple[PlateCandidate, ...]:
         started_ns = time.monotonic_ns()
-        alpr = self._close_ups if close_ups else self._road
-        results = alpr.predict(pixels)
+        self._detector.views = views
+        results = self._alpr.predict(pixels)
         read_ns = time.monotonic_ns()
-        found = tuple(_candidate(pixels, result.detection, result.ocr) for result in results)
-        detect_ms = alpr.detector.spent_ms
+        found = tuple(
+            _candidate(pixels, result.detection, result.ocr)
+            for result in results
+            # The reader has learnt to see nothing where nothing is written; of a doubtful box, that decides.
+            if result.ocr.text or result.detection.confidence >= self._unread_confidence
+        )
+        detect_ms = self._detector.spent_ms
         self.timings = Timings(
             detect_ms=detect_ms,
             read_ms=_ms(read_ns - started_ns) - detect_ms,
@@ -156,35 +177,32 @@ def _candidate(pixels: Pixels, plate: _Plate, reading: Reading) -> PlateCandidat
         jurisdiction=reading.opinion if reading.text else None,
         sharpness=image.sharpness(image.cut(pixels, plate.box)),
         evidence=image.evidence(pixels, plate.box),
+        prefix=reading.prefix_positions if reading.text else (),
     )
 
 
 class _Detector(BaseDetector):  # type: ignore[misc]  # fast-alpr ships no types
-    """Finds plates at one or more scales of the picture: 1.0 fills the model's input, 0.5 a quarter of it."""
+    """Finds plates in one or more views of the picture."""
 
-    def __init__(self, model: YoloV9Detector, min_width_px: int, scales: tuple[float, ...]) -> None:
+    def __init__(self, model: YoloV9Detector, min_width_px: int) -> None:
         self._model = model
         self._min_width_px = min_width_px
-        self._scales = scales
+        self.side_px: int = model.img_size[0]
+        """Of the model's input."""
+        self.views: Sequence[View] = ()
+        """Of the next picture: fast-alpr hands over its pixels and nothing else."""
         self.spent_ms = 0.0
         """On the newest frame."""
 
     def predict(self, frame: Pixels) -> list[_Plate]:
         started_ns = time.monotonic_ns()
-        found = [plate for scale in self._scales for plate in self._found(frame, scale)]
+        found = [plate for view in self.views for plate in self._found(frame, view)]
         kept = boxes.distinct([plate.box for plate in found], [plate.confidence for plate in found])
         self.spent_ms = _ms(time.monotonic_ns() - started_ns)
         return [found[index] for index in kept]
 
-    def _found(self, frame: Pixels, scale: float) -> list[_Plate]:
-        side = self._model.img_size[0]
-        inner = round(side * scale)
-        padded, ratio, padding = letterbox(frame, inner)
-        before, after = (side - inner) // 2, (side - inner + 1) // 2
-        if inner < side:
-            padded = cv2.copyMakeBorder(
-                padded, before, after, before, after, cv2.BORDER_CONSTANT, value=_GREY
-            )
+    def _found(self, frame: Pixels, view: View) -> list[_Plate]:
+        padded, ratio, left, top = _letterboxed(image.cut(frame, view.window), view.input_px, self.side_px)
         # As the library's own `preprocess`, but in float32 throughout: its float64 is slow.
         planes = cv2.dnn.blobFromImage(padded, scalefactor=1 / 255.0, swapRB=True)
         rows = _run(self._model.model, [self._model.output_name], {self._model.input_name: planes})[0]
@@ -193,12 +211,38 @@ class _Detector(BaseDetector):  # type: ignore[misc]  # fast-alpr ships no types
         found = convert_to_detection_result(
             predictions=rows,
             class_labels=self._model.class_labels,
-            ratio=ratio,
-            padding=(padding[0] + before, padding[1] + before),
+            ratio=(ratio, ratio),
+            # From pixels of the input to pixels of the frame, not only of the view's part of it.
+            padding=(left - view.window.left * ratio, top - view.window.top * ratio),
             score_threshold=self._model.conf_thresh,
         )
         plates = [_plate(result, frame.shape) for result in found]
-        return [p for p in plates if p.box.width >= self._min_width_px and p.box.height >= _MIN_HEIGHT_PX]
+        return [
+            plate
+            for plate in plates
+            if plate.box.width >= self._min_width_px
+            and plate.box.height >= _MIN_HEIGHT_PX
+            and view.trusts(plate.box)
+        ]
+
+
+def _letterboxed(pixels: Pixels, longer_px: int, side_px: int) -> tuple[Pixels, float, int, int]:
+    """Return *pixels*, scaled so that their longer side is *longer_px*, in the middle of a grey square of
+    *side_px*; then the scale, and how much grey is at the left and at the top.
+
+    At *longer_px* = *side_px* the picture is the library's `letterbox`, and the grey is told without its half
+    pixels.
+    """
+    height, width = pixels.shape[:2]
+    ratio = min(longer_px / height, longer_px / width)
+    across, down = round(width * ratio), round(height * ratio)
+    if (across, down) != (width, height):
+        pixels = np.asarray(cv2.resize(pixels, (across, down), interpolation=cv2.INTER_LINEAR), np.uint8)
+    left, top = (side_px - across) // 2, (side_px - down) // 2
+    padded = cv2.copyMakeBorder(
+        pixels, top, side_px - down - top, left, side_px - across - left, cv2.BORDER_CONSTANT, value=_GREY
+    )
+    return np.asarray(padded, np.uint8), ratio, left, top
 
 
 def _detection_model(pack: Pack, config: RecognizerConfig) -> YoloV9Detector:
@@ -245,9 +289,13 @@ class _Reader(BaseOCR):  # type: ignore[misc]  # fast-alpr ships no types
         labels = plate_config.plate_regions or ()
         self._codes = tuple(jurisdiction(label) for label in labels) if self._model.has_region_head else ()
         self._temperature = model.temperature or 1.0
+        self._region_temperature = model.region_temperature or 1.0
         self._outputs = [str(self._model.plate_output_name)]
         if self._codes:
             self._outputs.append(str(self._model.region_output_name))
+        # Published readers have no such output.
+        if _PREFIX_OUTPUT in self._model.output_names:
+            self._outputs.append(_PREFIX_OUTPUT)
 
     def predict(self, cropped_plate: Pixels) -> Reading:
         config = self._model.config
@@ -268,7 +316,9 @@ class _Reader(BaseOCR):  # type: ignore[misc]  # fast-alpr ships no types
                 f"the reader gave {slots.shape[0]} slots, not {config.max_plate_slots}"
             )
         read = decode.positions(slots, self._characters, self._temperature)
-        opinion = decode.opinion(outputs[1][0], self._codes) if self._codes else None
+        opinion = (
+            decode.opinion(outputs[1][0], self._codes, self._region_temperature) if self._codes else None
+        )
         return Reading(
             text="".join(position[0][0] for position in read),
             confidence=[position[0][1] for position in read],
@@ -276,7 +326,14 @@ class _Reader(BaseOCR):  # type: ignore[misc]  # fast-alpr ships no types
             region_confidence=opinion.confidence if opinion else None,
             positions=read,
             opinion=opinion,
+            prefix_positions=self._prefix(outputs[-1]) if _PREFIX_OUTPUT in self._outputs else (),
         )
+
+    def _prefix(self, tensor: npt.NDArray[np.float32]) -> tuple[Position, ...]:
+        if tensor.shape[2:] != (len(self._characters),):
+            raise InferenceFailedError(f"the reader gave a prefix of shape {tensor.shape}")
+        # Trained on hard targets, unlike the serial: its probabilities are taken as they are.
+        return decode.positions(tensor[0], self._characters)
 
 
 def _run(session: Any, outputs: list[str], inputs: dict[str, npt.NDArray[Any]]) -> list[Any]:

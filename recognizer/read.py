@@ -63,11 +63,19 @@ class PlateCandidate:
     """Variance of the Laplacian of the grey crop resized to 64 px height; larger is sharper."""
     evidence: bytes = field(repr=False)
     """JPEG of the plate with its margin."""
+    prefix: tuple[Position, ...] = field(default=(), repr=False)
+    """One per small letter stacked beside the characters; empty where there is none, or the reader knows of
+    none."""
 
     @property
     def confidences(self) -> tuple[float, ...]:
         """The probability of each character of `text`, in order."""
         return tuple(position[0][1] for position in self.positions)
+
+    @property
+    def prefix_text(self) -> Plate:
+        """The likeliest stacked letters joined, top to bottom."""
+        return Plate("".join(position[0][0] for position in self.prefix))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,13 @@ class PlateRead:
     """JPEG of the best candidate's plate with its margin."""
     fix: Fix | None = field(default=None, repr=False)
     """Where the unit was at the best candidate."""
+    prefix: Plate = field(default=Plate(""), repr=False)
+    """The small letters stacked beside the plate's characters, on either side, top to bottom; no part of
+    `plate`. Empty where there are none, and where the vote is not sure of them."""
+    prefix_confidence: float = 0.0
+    """That of the least sure stacked letter, in [0, 1]; 0 where there is none."""
+    revises: str | None = None
+    """Id of the read of this same passing that this one corrects; None for the first."""
 
     @property
     def confidences(self) -> tuple[float, ...]:

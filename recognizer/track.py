@@ -5,8 +5,12 @@ that fits best. A plate is small and fast (an oncoming one moves several of its 
 so boxes need not overlap): place is therefore judged in plate widths, and the text decides how far a jump is
 believed. The same place with a plainly different text is another vehicle.
 
-A track gives out one read: at once when it is sure, else when it has ended. After that it is followed only so
-that the vehicle is not read again, also when an occlusion breaks its track in two.
+A track gives out one read: at once when it is sure, else when it has ended. After that it is followed so that
+the vehicle is not read again, also when an occlusion breaks its track in two, and so that a read given out
+early can be corrected: the frames of the read go on voting together with those that follow. When they come to
+another text, as sure as settling early asks, and what speaks for it outweighs what spoke for the first, a
+second read is given out that names the first. The weights decide, not the two confidences: far frames that
+agree on a misread may be as sure of it as near ones are of the truth.
 
 One tracker per camera. Time is the frames' `monotonic_ns`, which for a recording is the recording's own time.
 """
@@ -38,6 +42,9 @@ _GROWTH = 2.0
 _OVERLAP = 0.3
 _KEPT = 24
 """Candidates kept of one track, the most legible ones: a car in a jam is in view for minutes."""
+_OUTWEIGHS = 2.0
+"""How many times the frames of the new text must weigh those of the old: a text on the fence between the two
+is not given out again and again, as going back takes as much."""
 _LEGIBLE = 0.5
 """Weakest character above which a single text is worth comparing."""
 
@@ -47,6 +54,21 @@ class _Sighting:
     candidate: PlateCandidate
     moment: Moment
     fix: Fix | None
+
+
+@dataclass(slots=True)
+class _Given:
+    """A vehicle whose read was given out a short while ago."""
+
+    read: PlateRead
+    seen_ns: int
+    misreads: set[Plate] = field(default_factory=set, repr=False)
+    """Folded, what was given out of it before and then corrected: not believed of it a second time."""
+
+    @property
+    def texts(self) -> set[Plate]:
+        """Folded, all that it was given out as."""
+        return self.misreads | {fold(self.read.plate)}
 
 
 @dataclass(slots=True)
@@ -62,7 +84,8 @@ class _Track:
     growth_rate: float = 0.0
     """Of the logarithm of the width, per second."""
     sightings: list[_Sighting] = field(default_factory=list)
-    settled: bool = False
+    given: _Given | None = None
+    """What has been given out of this vehicle, by this track or by the one that was broken off."""
 
     def predicted(self, at_ns: int) -> tuple[float, float, float]:
         """Return the centre and width to expect at *at_ns*, in pixels."""
@@ -78,10 +101,9 @@ class _Track:
         self.box, self.seen_ns = candidate.box, moment.monotonic_ns
         if candidate.text:
             self.text = candidate.text
-            if not self.settled:
-                self.sightings.append(_Sighting(candidate, moment, fix))
-                if len(self.sightings) > _KEPT:
-                    self.sightings.remove(min(self.sightings, key=lambda s: weight(s.candidate)))
+            self.sightings.append(_Sighting(candidate, moment, fix))
+            if len(self.sightings) > _KEPT:
+                self.sightings.remove(min(self.sightings, key=lambda s: weight(s.candidate)))
 
     def _move(self, box: Box, elapsed_s: float) -> None:
         (x0, y0), (x1, y1) = _centre(self.box), _centre(box)
@@ -92,15 +114,6 @@ class _Track:
         self.y_rate += share * ((y1 - y0) / elapsed_s - self.y_rate)
         growth = math.log(max(1, box.width) / max(1, self.box.width)) / elapsed_s
         self.growth_rate += share * (growth - self.growth_rate)
-
-
-@dataclass(slots=True)
-class _Given:
-    """A plate given out a short while ago."""
-
-    plate: Plate = field(repr=False)
-    confidence: float
-    seen_ns: int
 
 
 class Tracker:
@@ -114,7 +127,7 @@ class Tracker:
         self._last: Frame | None = None
 
     def update(self, frame: Frame, candidates: Sequence[PlateCandidate]) -> tuple[PlateRead, ...]:
-        """Take what *frame* shows and return the reads that it settles.
+        """Take what *frame* shows and return the reads that it settles or corrects.
 
         Call it for every frame, also for those without candidates: a track ends by not being seen.
 
@@ -131,10 +144,14 @@ class Tracker:
         reads = self._end_lost(frame)
         self._associate(frame, candidates)
         for track in self._tracks:
-            if track.settled:
+            if track.given is not None:
                 self._see_again(track)
-            elif track.seen_ns == now_ns and (verdict := self._sure(track)) is not None:
+            if track.seen_ns != now_ns:
+                continue
+            if track.given is None and (verdict := self._sure(track)) is not None:
                 reads += self._give(track, verdict, frame)
+            elif track.given is not None and (verdict := self._otherwise(track, track.given)) is not None:
+                reads.append(self._read(track, verdict, frame))
         return tuple(reads)
 
     def flush(self) -> tuple[PlateRead, ...]:
@@ -181,7 +198,7 @@ class Tracker:
         return reads
 
     def _end(self, track: _Track, frame: Frame) -> list[PlateRead]:
-        if track.settled or not self._is_plate(track):
+        if track.given is not None or not self._is_plate(track):
             return []
         verdict = vote([sighting.candidate for sighting in track.sightings])
         config = self._config
@@ -207,48 +224,79 @@ class Tracker:
         )
         return verdict if sure else None
 
+    def _otherwise(self, track: _Track, given: _Given) -> Verdict | None:
+        """Return what *track* says now, if that is to be given out in place of *given*."""
+        read, newest = given.read, track.sightings[-1]
+        # Most frames only repeat the read: no vote for them, nor for those too poor to be kept.
+        if newest.moment.monotonic_ns != track.seen_ns or _agrees(newest.candidate, read):
+            return None
+        verdict = self._sure(track)
+        if verdict is None:
+            return None
+        if fold(verdict.plate) == fold(read.plate):
+            surer = verdict.prefix_confidence > read.prefix_confidence
+            return verdict if surer and verdict.prefix_text != read.prefix else None
+        if fold(verdict.plate) in given.misreads:
+            return None
+        new, old = (_weight_of(track, text) for text in (verdict.plate, read.plate))
+        return verdict if new >= _OUTWEIGHS * old else None
+
     def _give(self, track: _Track, verdict: Verdict, frame: Frame) -> list[PlateRead]:
         """Settle *track*; the read is left out where the vehicle has already been given."""
-        track.settled = True
+        track.given = self._repeated(verdict, track.seen_ns)
+        if track.given is not None:
+            track.text = verdict.plate
+            return []
+        return [self._read(track, verdict, frame)]
+
+    def _read(self, track: _Track, verdict: Verdict, frame: Frame) -> PlateRead:
+        """Return the read of *track*, in place of the one given out before where there is one."""
         chosen = best([sighting.candidate for sighting in track.sightings], verdict.plate)
         sighting = next(sighting for sighting in track.sightings if sighting.candidate is chosen)
-        track.sightings, track.text = [], verdict.plate
-        if self._repeated(verdict, track.seen_ns):
-            return []
-        self._given.append(_Given(verdict.plate, verdict.confidence, track.seen_ns))
-        return [
-            PlateRead(
-                read_id=self._new_id(),
-                camera=frame.camera,
-                plate=verdict.plate,
-                positions=verdict.positions,
-                confidence=verdict.confidence,
-                jurisdiction=verdict.jurisdiction,
-                first_seen=track.first_seen,
-                settled=frame.moment,
-                box=chosen.box,
-                frames=verdict.voters,
-                evidence=chosen.evidence,
-                fix=sighting.fix,
-            )
-        ]
+        read = PlateRead(
+            read_id=self._new_id(),
+            camera=frame.camera,
+            plate=verdict.plate,
+            positions=verdict.positions,
+            confidence=verdict.confidence,
+            jurisdiction=verdict.jurisdiction,
+            first_seen=track.first_seen,
+            settled=frame.moment,
+            box=chosen.box,
+            frames=verdict.voters,
+            evidence=chosen.evidence,
+            fix=sighting.fix,
+            prefix=verdict.prefix_text,
+            prefix_confidence=verdict.prefix_confidence,
+            revises=None if track.given is None else track.given.read.read_id,
+        )
+        track.text = read.plate
+        if track.given is None:
+            track.given = _Given(read, track.seen_ns)
+        else:
+            # In place: another track of the same vehicle may know it too.
+            track.given.misreads = track.given.texts - {fold(read.plate)}
+            track.given.read, track.given.seen_ns = read, track.seen_ns
+        if all(known is not track.given for known in self._given):
+            self._given.append(track.given)
+        return read
 
-    def _repeated(self, verdict: Verdict, seen_ns: int) -> bool:
+    def _repeated(self, verdict: Verdict, seen_ns: int) -> _Given | None:
         for given in self._given:
-            if fold(given.plate) == fold(verdict.plate):
+            if fold(verdict.plate) in given.texts:
                 given.seen_ns = max(given.seen_ns, seen_ns)
-                return True
+                return given
             # One character off and less sure: the remains of a track that an occlusion broke. A sure text is
             # never dropped for resembling another: convoys and fleets carry consecutive plates.
-            unsure = verdict.confidence < min(given.confidence, self._config.sure_confidence)
-            if unsure and _distance(given.plate, verdict.plate) <= 1:
+            unsure = verdict.confidence < min(given.read.confidence, self._config.sure_confidence)
+            if unsure and _distance(given.read.plate, verdict.plate) <= 1:
                 given.seen_ns = max(given.seen_ns, seen_ns)
-                return True
-        return False
+                return given
+        return None
 
     def _see_again(self, track: _Track) -> None:
         for given in self._given:
-            if track.text and fold(given.plate) == fold(track.text):
+            if track.text and fold(track.text) in given.texts:
                 given.seen_ns = max(given.seen_ns, track.seen_ns)
 
 
@@ -278,6 +326,17 @@ def _overlap(track: _Track, box: Box, x: float, y: float, width: float) -> float
         return 0.0
     shared = across * down
     return shared / (width * height + box.width * box.height - shared)
+
+
+def _agrees(candidate: PlateCandidate, read: PlateRead) -> bool:
+    same = fold(candidate.text) == fold(read.plate)
+    return same and (not candidate.prefix or candidate.prefix_text == read.prefix)
+
+
+def _weight_of(track: _Track, text: Plate) -> float:
+    """Return how much the frames that read *text* weigh together."""
+    candidates = (sighting.candidate for sighting in track.sightings)
+    return math.fsum(weight(c) for c in candidates if fold(c.text) == fold(text))
 
 
 def _centre(box: Box) -> tuple[float, float]:

@@ -24,6 +24,11 @@ _HALF_SHARPNESS = 150.0
 """Variance of the Laplacian at which a crop counts half as much as a perfectly sharp one."""
 _FLOOR = 0.02
 """Even the worst frame says something."""
+_SURE_PREFIX = 0.6
+"""Stacked letters less sure than this are left out. They are a third as high as the characters, and a wrong
+one makes another plate of a right read, where a missing one leaves the read as it is: so clearly likelier
+than not."""
+_NOTHING: Position = (("", 1.0),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,18 @@ class Verdict:
     """Candidates of the commonest length: those that took part."""
     agreeing: int
     """Candidates that read exactly this text."""
+    prefix: tuple[Position, ...] = field(default=(), repr=False)
+    """One per stacked letter; empty where there is none, or one of them is not sure enough to be shown."""
+
+    @property
+    def prefix_text(self) -> Plate:
+        """The stacked letters joined."""
+        return Plate("".join(position[0][0] for position in self.prefix))
+
+    @property
+    def prefix_confidence(self) -> float:
+        """That of the least sure stacked letter, in [0, 1]; 0 where there is none."""
+        return min((position[0][1] for position in self.prefix), default=0.0)
 
 
 def weight(candidate: PlateCandidate) -> float:
@@ -54,7 +71,7 @@ def vote(candidates: Sequence[PlateCandidate]) -> Verdict:
 
     Candidates with an empty text say nothing. Those whose length differs from the commonest length (by weight
     times the candidate's weakest character) are left out; each remaining one adds, at each position, its
-    distribution.
+    distribution. To the stacked letters it adds "nothing stands here" where it saw none.
 
     Raises ValueError if no candidate has a text.
     """
@@ -75,6 +92,7 @@ def vote(candidates: Sequence[PlateCandidate]) -> Verdict:
         jurisdiction=_jurisdiction(voters, weights),
         voters=len(voters),
         agreeing=sum(candidate.text == plate for candidate in voters),
+        prefix=_prefix([candidate.prefix for candidate in voters], weights),
     )
 
 
@@ -92,6 +110,21 @@ def _commonest_length(candidates: Sequence[PlateCandidate]) -> int:
     for candidate in candidates:
         shares[len(candidate.text)].append(weight(candidate) * min(candidate.confidences))
     return max(shares, key=lambda length: (math.fsum(shares[length]), length))
+
+
+def _prefix(opinions: Sequence[tuple[Position, ...]], weights: Sequence[float]) -> tuple[Position, ...]:
+    letters: list[Position] = []
+    for place in range(max(map(len, opinions))):
+        seen = [opinion[place] if place < len(opinion) else _NOTHING for opinion in opinions]
+        pooled = _pool(seen, weights)
+        nothing = dict(pooled).get("", 0.0)
+        # The end must be as sure as the letters: "A" for "AB" is another prefix, not half of the right one.
+        if nothing >= _SURE_PREFIX:
+            break
+        if pooled[0][1] < _SURE_PREFIX:
+            return ()
+        letters.append(pooled)
+    return tuple(letters)
 
 
 def _pool(opinions: Sequence[Position], weights: Sequence[float]) -> Position:

@@ -82,7 +82,8 @@ def _claimed_unit(payload: bytes) -> str | None:
 def _require_sound(record: Record) -> None:
     """Raises WireFormatError, naming the read alone, if a value cannot be what its name says."""
     read, fix = record.read, record.read.fix
-    shares = [p for position in read.positions for _, p in position] + [read.confidence]
+    shares = [p for position in read.positions for _, p in position]
+    shares += [read.confidence, read.prefix_confidence]
     shares += [] if read.jurisdiction is None else [read.jurisdiction.confidence]
     measures: list[float | None] = []
     if fix is not None:
@@ -90,6 +91,8 @@ def _require_sound(record: Record) -> None:
     problem = None
     if normalise(read.plate) != read.plate or len(read.plate) > _MAX_PLATE:
         problem = "plate is not in normal form"
+    elif normalise(read.prefix) != read.prefix or len(read.prefix) > _MAX_PLATE:
+        problem = "prefix is not in normal form"
     elif not all(0.0 <= share <= 1.0 for share in shares):
         problem = "a confidence is not in [0, 1]"
     elif not all(m is None or (isinstance(m, int | float) and math.isfinite(m)) for m in measures):

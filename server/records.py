@@ -34,6 +34,8 @@ class StoredHit:
     differing: tuple[int, ...]
     snapshot_sequence: int
     list_issued_at: datetime
+    form: str
+    """"plate", "prefix first" or "prefix last": what of the read met the entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,13 @@ class StoredRead:
     evidence: bytes = field(repr=False)
     """JPEG; empty where the unit had no room for it."""
     hits: tuple[StoredHit, ...]
+    prefix: str = field(repr=False)
+    """Letters stacked beside the plate's characters; "" where there are none, or none legible."""
+    prefix_confidence: float
+    revises: str | None
+    """Id of the read that this one corrects, which may not be held."""
+    revised_by: str | None
+    """Id of the read that corrects this one."""
 
     @property
     def state_likely(self) -> bool:
@@ -186,12 +195,21 @@ def _with_hits(connection: Connection, found: Sequence[Row[Any]]) -> list[Stored
                 differing=tuple(json.loads(row.differing)),
                 snapshot_sequence=row.snapshot_sequence,
                 list_issued_at=row.list_issued_at,
+                form=row.form or "plate",
             )
         )
-    return [_stored_read(row, tuple(by_read[row.read_id])) for row in found]
+    corrections = connection.execute(
+        select(reads.c.unit_id, reads.c.revises, reads.c.read_id).where(reads.c.revises.in_(list(by_read)))
+    )
+    # A unit corrects its own reads alone.
+    revised_by = {(row.unit_id, row.revises): row.read_id for row in corrections}
+    return [
+        _stored_read(row, tuple(by_read[row.read_id]), revised_by.get((row.unit_id, row.read_id)))
+        for row in found
+    ]
 
 
-def _stored_read(row: Row[Any], its_hits: tuple[StoredHit, ...]) -> StoredRead:
+def _stored_read(row: Row[Any], its_hits: tuple[StoredHit, ...], revised_by: str | None) -> StoredRead:
     return StoredRead(
         read_id=row.read_id,
         unit_id=row.unit_id,
@@ -212,6 +230,10 @@ def _stored_read(row: Row[Any], its_hits: tuple[StoredHit, ...]) -> StoredRead:
         batch_id=row.batch_id,
         evidence=row.jpeg or b"",
         hits=its_hits,
+        prefix=row.prefix or "",
+        prefix_confidence=row.prefix_confidence or 0.0,
+        revises=row.revises,
+        revised_by=revised_by,
     )
 
 
@@ -252,6 +274,9 @@ def _read_row(item: OpenedRead, batch_id: str) -> dict[str, Any]:
         "fix_at": fix and fix.at,
         "box": json.dumps([read.box.left, read.box.top, read.box.right, read.box.bottom]),
         "frames": read.frames,
+        "prefix": read.prefix or None,
+        "prefix_confidence": read.prefix_confidence if read.prefix else None,
+        "revises": read.revises,
     }
 
 
@@ -272,6 +297,7 @@ def _hit_rows(item: OpenedRead) -> list[dict[str, Any]]:
             "differing": json.dumps(hit.differing),
             "snapshot_sequence": hit.snapshot_sequence,
             "list_issued_at": hit.list_issued_at,
+            "form": hit.form,
         }
         for hit in item.record.hits
     ]

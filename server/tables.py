@@ -101,10 +101,15 @@ reads = Table(
     Column("fix_at", UtcTime),
     Column("box", String(64), nullable=False),
     Column("frames", Integer, nullable=False),
+    Column("prefix", String(32)),
+    Column("prefix_confidence", Float),
+    Column("revises", String(64)),
     Index("ix_reads_settled_at", "settled_at"),
     Index("ix_reads_plate_folded", "plate_folded"),
     Index("ix_reads_unit_id_settled_at", "unit_id", "settled_at"),
+    Index("ix_reads_revises", "revises"),
 )
+"""`revises` is no foreign key: the corrected read may come in a later batch, or be purged before."""
 
 evidence = Table(
     "evidence",
@@ -127,6 +132,7 @@ hits = Table(
     Column("differing", String(128), nullable=False),
     Column("snapshot_sequence", Integer, nullable=False),
     Column("list_issued_at", UtcTime, nullable=False),
+    Column("form", String(16)),
 )
 
 hotlist_feeds = Table(

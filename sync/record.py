@@ -7,7 +7,7 @@ from typing import Any
 
 from camera.fix import Fix
 from camera.frame import Moment, TimeQuality
-from hotlist_cache.hit import HotlistHit, MatchKind, StateMatch
+from hotlist_cache.hit import HotlistHit, MatchForm, MatchKind, StateMatch
 from recognizer.plate import Jurisdiction, Plate, normalise
 from recognizer.read import Box, JurisdictionOpinion, PlateRead, Position
 from sync import wire
@@ -29,6 +29,7 @@ class RecordedHit:
     differing: tuple[int, ...]
     snapshot_sequence: int
     list_issued_at: datetime
+    form: str = MatchForm.PLATE.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ def recorded(hit: HotlistHit) -> RecordedHit:
         differing=hit.differing,
         snapshot_sequence=hit.list_age.snapshot_sequence,
         list_issued_at=hit.list_age.issued_at,
+        form=hit.form.value,
     )
 
 
@@ -100,8 +102,21 @@ def encode_record(unit_id: str, read: PlateRead, hits: Sequence[HotlistHit]) -> 
                 ]
                 for h in map(recorded, hits)
             ],
+            **_optional_fields(read, hits),
         }
     )
+
+
+def _optional_fields(read: PlateRead, hits: Sequence[HotlistHit]) -> dict[str, Any]:
+    """Return what few records have. Left out where it says nothing, so that a server without it reads on."""
+    fields: dict[str, Any] = {}
+    if read.prefix:
+        fields["prefix"] = [read.prefix, round(read.prefix_confidence, 4)]
+    if read.revises is not None:
+        fields["revises"] = read.revises
+    if any(hit.form is not MatchForm.PLATE for hit in hits):
+        fields["forms"] = [hit.form.value for hit in hits]
+    return fields
 
 
 def decode_record(data: bytes) -> Record:
@@ -114,7 +129,7 @@ def decode_record(data: bytes) -> Record:
     if not isinstance(fields, dict) or fields.get("v") != RECORD_VERSION:
         raise WireFormatError(f"record is not of version {RECORD_VERSION}: update the server")
     try:
-        return Record(wire.identifier(fields["unit"]), _read(fields), tuple(_hit(h) for h in fields["hits"]))
+        return Record(wire.identifier(fields["unit"]), _read(fields), _hits(fields))
     except KeyError as error:
         raise WireFormatError(f"record has no field {error}") from None
     except (TypeError, ValueError) as error:
@@ -124,6 +139,7 @@ def decode_record(data: bytes) -> Record:
 
 
 def _read(fields: dict[str, Any]) -> PlateRead:
+    prefix, prefix_confidence = fields.get("prefix", ("", 0.0))
     left, top, right, bottom = (wire.whole(edge) for edge in fields["box"])
     return PlateRead(
         read_id=wire.identifier(fields["read"]),
@@ -138,6 +154,9 @@ def _read(fields: dict[str, Any]) -> PlateRead:
         frames=wire.whole(fields["frames"]),
         evidence=wire.octets(fields["evidence"]),
         fix=_fix(fields["fix"]),
+        prefix=_plate(prefix),
+        prefix_confidence=_share(prefix_confidence),
+        revises=wire.identifier(fields["revises"]) if "revises" in fields else None,
     )
 
 
@@ -173,7 +192,13 @@ def _fix(values: Sequence[Any] | None) -> Fix | None:
     )
 
 
-def _hit(values: Sequence[Any]) -> RecordedHit:
+def _hits(fields: dict[str, Any]) -> tuple[RecordedHit, ...]:
+    hits = fields["hits"]
+    forms = fields.get("forms", [MatchForm.PLATE] * len(hits))
+    return tuple(_hit(hit, form) for hit, form in zip(hits, forms, strict=True))
+
+
+def _hit(values: Sequence[Any], form: str) -> RecordedHit:
     hit_id, entry_id, pattern, list_name, kind, state, differing, sequence, issued = values
     return RecordedHit(
         wire.identifier(hit_id),
@@ -185,6 +210,7 @@ def _hit(values: Sequence[Any]) -> RecordedHit:
         tuple(wire.whole(place) for place in differing),
         wire.whole(sequence),
         wire.from_microseconds(issued),
+        MatchForm(form).value,
     )
 
 

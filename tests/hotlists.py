@@ -81,6 +81,7 @@ def a_read(
     confidence: float = 0.95,
     frames: int = 5,
     utc: datetime = NOW,
+    prefix: str = "",
 ) -> PlateRead:
     """Return a read sure of every character but those *at* a position, for which the opinion is given."""
     positions: list[Position] = [((character, 0.995),) for character in plate]
@@ -99,6 +100,8 @@ def a_read(
         box=Box(0, 0, 10, 5),
         frames=frames,
         evidence=b"",
+        prefix=Plate(prefix),
+        prefix_confidence=0.9 if prefix else 0.0,
     )
 
 

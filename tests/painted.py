@@ -20,6 +20,8 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 
 Pixels = npt.NDArray[np.uint8]
 
+_PREFIX = Tensor("float32", (-1, 3, 37), "probability of each character in each place of the prefix")
+
 
 def street(width: int = 128, height: int = 128) -> Pixels:
     """Return a grey picture without a plate."""
@@ -75,6 +77,7 @@ def tiny_pack(folder: Path, detector: str = "detector.onnx", reader: str = "read
             outputs=(
                 Tensor("float32", (-1, 10, 37), "probability of each character in each slot"),
                 Tensor("float32", (-1, 3), "probability of each region"),
+                *([_PREFIX] if "prefix" in reader else []),
             ),
             config=model_file(folder / "reader.yaml", folder),
         ),

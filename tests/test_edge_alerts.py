@@ -18,7 +18,7 @@ from camera.frame import Moment, TimeQuality
 from edge.alerts import AlertConfig, Sounder, Sounding, wav_folder
 from edge.tones import RATE_HZ, length_s, pcm_of, tone, wav_of
 from hotlist_cache.entry import Entry, Priority
-from hotlist_cache.hit import Alert, HotlistHit, ListAge, MatchKind, StateMatch
+from hotlist_cache.hit import Alert, Correction, HotlistHit, ListAge, MatchKind, StateMatch
 from recognizer.plate import Jurisdiction, Plate
 from recognizer.read import Box, JurisdictionOpinion, PlateRead
 
@@ -483,3 +483,14 @@ def test_the_folder_of_wav_files_is_private_and_lies_under_the_run_time_folder(t
     assert folder.parent == tmp_path
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert wav_folder(AlertConfig(wav_dir=str(tmp_path / "else")), tmp_path) == tmp_path / "else"
+
+
+def test_a_hit_that_is_gone_is_told_as_loudly_as_its_alert(sounder: Callable[..., Sounder]) -> None:
+    speaker = sounder(sound_device="", speech=False, muted=True)
+    for priority in (Priority.HIGH, Priority.LOW):
+        alert = make_alert(f"alert-{priority.name}", priority)
+        speaker.correct(Correction(alert, alert.hit.read, hit_gone=True))
+    [said] = speaker.drain(5.0)
+    assert (said.alert_id, said.priority) == ("alert-HIGH-corrected", Priority.HIGH)
+    assert said.wav is not None and PLATE not in said.wav.name
+    assert speaker.status().silenced == 1

@@ -66,6 +66,23 @@ def test_drive_is_read_sounded_and_kept(tmp_path: Path) -> None:
     assert not list((tmp_path / "state").rglob("*.wav"))
 
 
+def test_alert_of_a_misread_is_struck_out_and_taken_back_aloud(tmp_path: Path) -> None:
+    config = unit(tmp_path)
+    for number in range(25):
+        far = number < 5
+        box, text = (Box(10, 34, 46, 50), "TEST128") if far else (Box(2, 30, 62, 56), PLATE)
+        cv2.imwrite(str(tmp_path / "drive" / f"{number:02}.png"), paint(street(), box, text))
+    for number in range(5):
+        (tmp_path / "drive" / f"{number}.png").unlink()
+    parts = compose(config)
+    parts.pipeline.hotlist = Listed("TEST128")
+    status, alerts = run(parts)
+    assert (status.reads, status.alerts, status.corrected, status.store.stored) == (1, 1, 1, 2)
+    assert [alert.corrected for alert in alerts] == [True]
+    names = sorted(path.name for path in (tmp_path / "run").rglob("*.wav"))
+    assert len(names) == 2 and names[0].endswith("-corrected.wav")
+
+
 def test_damaged_store_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:
     config = unit(tmp_path)
     run(compose(config))

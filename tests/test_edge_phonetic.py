@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camera.frame import Moment, TimeQuality
-from edge.phonetic import Alphabet, age_in_words, card, spell, state_name
+from edge.phonetic import Alphabet, age_in_words, card, correction_card, spell, state_name
 from hotlist_cache.entry import Entry, Priority
-from hotlist_cache.hit import Alert, HotlistHit, ListAge, MatchKind, StateMatch
+from hotlist_cache.hit import Alert, Correction, HotlistHit, ListAge, MatchForm, MatchKind, StateMatch
 from recognizer.plate import Jurisdiction, Plate, normalise
 from recognizer.read import Box, JurisdictionOpinion, PlateRead
 
@@ -31,6 +31,9 @@ def make_alert(
     age: timedelta = timedelta(hours=3),
     advisory: bool = False,
     alert_id: str = "alert-1",
+    prefix: str = "",
+    form: MatchForm = MatchForm.PLATE,
+    revises: str | None = None,
 ) -> Alert:
     moment = Moment(NOW, 1, "boot", TimeQuality.SYNCHRONISED)
     opinion = None if read_state is None else JurisdictionOpinion(Jurisdiction(read_state), 0.9)
@@ -46,6 +49,9 @@ def make_alert(
         Box(0, 0, 9, 9),
         3,
         b"",
+        prefix=Plate(prefix),
+        prefix_confidence=0.9 if prefix else 0.0,
+        revises=revises,
     )
     entry = Entry(
         "entry-1",
@@ -56,7 +62,7 @@ def make_alert(
         priority,
         vehicle,
     )
-    hit = HotlistHit("hit-1", read, entry, kind, state, differing, ListAge(4, NOW - age))
+    hit = HotlistHit("hit-1", read, entry, kind, state, differing, ListAge(4, NOW - age), form)
     return Alert(alert_id, hit, priority, NOW, advisory)
 
 
@@ -70,6 +76,50 @@ def test_the_whole_card_of_an_exact_hit_is_said_in_order() -> None:
 def test_a_look_alike_says_which_character_differs_and_how() -> None:
     alert = make_alert("7ABX123", "7A8X123", kind=MatchKind.LOOK_ALIKE, differing=(2,))
     assert "Look alike, check plate. third character reads Boy, listed eight." in card(alert, NOW)
+
+
+@pytest.mark.parametrize(
+    ("listed", "form", "kind", "said"),
+    [
+        ("XQ7ABX123", MatchForm.PREFIX_FIRST, MatchKind.EXACT, "three. prefix X-ray Queen. California"),
+        ("7ABX123XQ", MatchForm.PREFIX_LAST, MatchKind.EXACT, "three. prefix X-ray Queen. California"),
+        ("7ABX123", MatchForm.PLATE, MatchKind.EXACT, "prefix X-ray Queen, listed without. California"),
+        ("7ABX*", MatchForm.PLATE, MatchKind.WILDCARD, "prefix X-ray Queen. Partial plate, check plate"),
+    ],
+)
+def test_stacked_letters_are_said_after_the_plate(
+    listed: str, form: MatchForm, kind: MatchKind, said: str
+) -> None:
+    assert said in card(make_alert(listed=listed, prefix="XQ", form=form, kind=kind), NOW)
+
+
+@pytest.mark.parametrize("form", [MatchForm.PREFIX_FIRST, MatchForm.PREFIX_LAST])
+def test_a_look_alike_beside_stacked_letters_names_the_plates_own_character(form: MatchForm) -> None:
+    listed = "XQ7A8X123" if form is MatchForm.PREFIX_FIRST else "7A8X123XQ"
+    alert = make_alert(listed=listed, prefix="XQ", form=form, kind=MatchKind.LOOK_ALIKE, differing=(2,))
+    assert "third character reads Boy, listed eight." in card(alert, NOW)
+
+
+def test_a_stacked_letter_listed_otherwise_is_said_with_the_listed_one() -> None:
+    alert = make_alert(
+        listed="0Q7ABX123", prefix="OQ", form=MatchForm.PREFIX_FIRST, kind=MatchKind.LOOK_ALIKE
+    )
+    spoken = card(alert, NOW)
+    assert "prefix Ocean Queen, listed zero Queen." in spoken
+    assert "Look alike, check plate. Listed is zero Queen seven Adam Boy X-ray one two three." in spoken
+
+
+def test_the_alert_of_a_corrected_read_says_that_it_is_one() -> None:
+    assert card(make_alert(revises="read-0"), NOW).startswith("Read corrected. High priority. ")
+
+
+def test_a_hit_that_is_gone_is_taken_back_with_both_plates() -> None:
+    alert = make_alert(list_name="Stolen [[vehicle")
+    now_reads = make_alert("7A8X123", revises="read-1").hit.read
+    assert correction_card(Correction(alert, now_reads, hit_gone=True)) == (
+        "Read corrected. Stolen vehicle hit is gone. seven Adam Boy X-ray one two three "
+        "now reads seven Adam eight X-ray one two three. Unverified."
+    )
 
 
 def test_a_look_alike_with_many_differences_says_the_whole_listed_plate() -> None:

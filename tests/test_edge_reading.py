@@ -1,5 +1,6 @@
 """Single pictures become JSON lines that the accuracy scripts take; annotated footage becomes a video."""
 
+import csv
 import importlib
 import io
 import json
@@ -7,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,13 @@ import pytest
 from edge.annotate import Annotator
 from edge.pipeline import ReadWithHits, Step
 from edge.reading import ImagesRead, read_images
+from edge.replay import Replay, write_reads
 from edge.video import VideoUnwritableError
-from recognizer import Box
+from recognizer import Box, Plate
 from recognizer.config import RecognizerConfig
 from recognizer.onnx import Recognizer
 from recognizer.track import Tracker
+from tests.fakes import a_read
 from tests.painted import frame, paint, street, tiny_pack
 
 LEFT, RIGHT = Box(6, 30, 62, 54), Box(68, 70, 124, 100)
@@ -61,6 +65,27 @@ def test_a_picture_is_one_line_with_all_that_was_read(recognizer: Recognizer, tm
     assert plate["jurisdiction"] == "US-CA"
     assert plate["detection_confidence"] == pytest.approx(0.9, abs=1e-3)
     assert plates["XYZ99"]["jurisdiction"] == "PL"
+
+
+def test_stacked_letters_are_a_field_of_their_own(tmp_path: Path) -> None:
+    tiny_pack(tmp_path / "pack", reader="reader-prefix.onnx")
+    recognizer = Recognizer.open(RecognizerConfig(model_pack=str(tmp_path / "pack"), threads=1))
+    pixels = paint(paint(street(), LEFT, "12345XQ"), RIGHT, "54321")
+    _, [line] = read([picture(tmp_path / "one.png", pixels)], recognizer)
+    plates = {plate["text"]: plate for plate in line["plates"]}
+    assert plates["12345"]["prefix"] == "XQ"
+    assert plates["12345"]["prefix_confidence"] > 0.9
+    assert (plates["54321"]["prefix"], plates["54321"]["prefix_confidence"]) == ("", None)
+
+
+def test_a_replays_table_names_prefix_and_corrected_read(tmp_path: Path) -> None:
+    first = a_read("read-1", "TEST128")
+    second = replace(a_read("read-2"), prefix=Plate("XQ"), prefix_confidence=0.9, revises="read-1")
+    items = tuple(ReadWithHits(each, ()) for each in (first, second))
+    write_reads(tmp_path / "reads.csv", Replay(1, first.first_seen.utc, items, (), 1.0))
+    with (tmp_path / "reads.csv").open(newline="", encoding="utf-8") as file:
+        rows = [(row["plate"], row["prefix"], row["revises"]) for row in csv.DictReader(file)]
+    assert rows == [("TEST128", "", ""), ("TEST123", "XQ", "read-1")]
 
 
 def test_a_picture_without_a_plate_is_a_line_without_plates(recognizer: Recognizer, tmp_path: Path) -> None:

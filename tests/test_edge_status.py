@@ -8,8 +8,12 @@ import pytest
 from edge.config import UnitConfig
 from edge.reckoning import Driven, percentile
 from edge.status import STALE_AFTER_S, NotRunningError, Status, read_status, run_dir, write_status
-from edge.view import summary, view
+from edge.view import alerts_table, summary, view
+from hotlist_cache.entry import Priority
+from hotlist_cache.hit import Alert
+from recognizer.plate import Plate
 from tests.clocks import BOOT_ID
+from tests.fakes import a_hit, a_read
 
 STATUS = Status(
     unit="unit-07",
@@ -74,6 +78,21 @@ def test_view_and_summary_show_a_stopped_recording(capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     assert fault in shown
     assert "14.9" in shown
+
+
+def test_alert_that_no_longer_holds_is_shown_as_corrected(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    read = replace(a_read(), prefix=Plate("XQ"))
+    alert = Alert("alert-1", a_hit(read), Priority.HIGH, read.settled.utc, advisory_only=False)
+    Console(width=80).print(alerts_table([alert]))
+    shown = capsys.readouterr().out
+    assert "XQ TEST123" in shown and "high" in shown and "corrected" not in shown
+    Console(width=80).print(alerts_table([replace(alert, corrected=True)]))
+    shown = capsys.readouterr().out
+    assert "corrected" in shown and "high" not in shown
+    Console(width=120).print(view(replace(STATUS, corrected=1)))
+    assert "1, 1 corrected" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

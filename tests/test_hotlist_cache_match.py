@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hotlist_cache.config import HotlistConfig
 from hotlist_cache.entry import Entry, Priority
 from hotlist_cache.errors import SnapshotRejectedError
-from hotlist_cache.hit import MatchKind, StateMatch
+from hotlist_cache.hit import MatchForm, MatchKind, StateMatch
 from hotlist_cache.lookalike import LOOK_ALIKES
 from hotlist_cache.match import Hotlist
 from hotlist_cache.packed import pack
@@ -175,6 +175,79 @@ def test_hit_says_which_list_it_was_made_from() -> None:
     assert hit.list_age.expires_at == snapshot.header.expires_at
 
 
+@pytest.mark.parametrize(
+    ("pattern", "form"),
+    [
+        ("12345", MatchForm.PLATE),
+        ("XQ12345", MatchForm.PREFIX_FIRST),
+        ("12345XQ", MatchForm.PREFIX_LAST),
+    ],
+)
+def test_plate_with_stacked_letters_is_met_however_the_list_writes_them(
+    pattern: str, form: MatchForm
+) -> None:
+    (hit,) = a_hotlist(an_entry(pattern)).match(a_read("12345", prefix="XQ"), NOW)
+    assert (hit.kind, hit.form, hit.differing) == (MatchKind.EXACT, form, ())
+    assert (hit.read.plate, hit.read.prefix) == ("12345", "XQ")
+    assert hit.listed == ("" if form is MatchForm.PLATE else "XQ", "12345")
+
+
+@pytest.mark.parametrize("pattern", ["ZZ12345", "XZ12345", "12345ZQ", "X12345", "XQX12345", "1234XQ5"])
+def test_listed_plate_with_other_stacked_letters_is_not_met(pattern: str) -> None:
+    hotlist = a_hotlist(an_entry(pattern))
+    assert met(hotlist, a_read("12345", prefix="XQ")) == {}
+    unsure = a_read("12345", prefix="XQ", at={0: [("1", 0.4)], 4: [("5", 0.4)]})
+    assert met(hotlist, unsure) == {}
+
+
+def test_listed_plate_with_stacked_letters_is_not_met_by_a_read_without_them() -> None:
+    assert met(a_hotlist(an_entry("XQ12345"), an_entry("12345XQ")), a_read("12345")) == {}
+
+
+@pytest.mark.parametrize(("pattern", "listed"), [("XQ12845", ("XQ", "12845")), ("12845XQ", ("XQ", "12845"))])
+def test_look_alike_beside_stacked_letters_names_the_place_in_the_plate_itself(
+    pattern: str, listed: tuple[str, str]
+) -> None:
+    read = a_read("12B45", prefix="XQ", at={2: [("B", 0.9), ("8", 0.05)]})
+    (hit,) = a_hotlist(an_entry(pattern)).match(read, NOW)
+    assert (hit.kind, hit.differing, hit.listed) == (MatchKind.LOOK_ALIKE, (2,), listed)
+    assert read.plate[2] == "B" and hit.listed[1][2] == "8"
+
+
+def test_stacked_letter_o_listed_as_zero_is_a_look_alike_and_never_exact() -> None:
+    (hit,) = a_hotlist(an_entry("0X12345")).match(a_read("12345", prefix="OX"), NOW)
+    assert (hit.kind, hit.differing, hit.listed) == (MatchKind.LOOK_ALIKE, (), ("0X", "12345"))
+
+
+def test_stacked_letters_have_no_other_look_alikes() -> None:
+    lax = HotlistConfig(unsure_below=0.99, min_look_alike_probability=0.0)
+    assert met(a_hotlist(an_entry("8X12345"), config=lax), a_read("12345", prefix="BX")) == {}
+
+
+def test_partial_plate_with_stacked_letters_is_met() -> None:
+    (hit,) = a_hotlist(an_entry("XQ12?45")).match(a_read("12345", prefix="XQ"), NOW)
+    assert (hit.kind, hit.form) == (MatchKind.WILDCARD, MatchForm.PREFIX_FIRST)
+
+
+def test_entry_met_in_two_forms_is_one_hit_and_the_surest() -> None:
+    (hit,) = a_hotlist(an_entry("*23*")).match(a_read("12345", prefix="XQ"), NOW)
+    assert hit.form is MatchForm.PLATE
+    (hit,) = a_hotlist(an_entry("AA12A")).match(a_read("12A", prefix="AA"), NOW)
+    assert (hit.kind, hit.form) == (MatchKind.EXACT, MatchForm.PREFIX_FIRST)
+    (hit,) = a_hotlist(an_entry("00000")).match(a_read("000", prefix="00"), NOW)
+    assert (hit.kind, hit.form) == (MatchKind.EXACT, MatchForm.PREFIX_FIRST)
+    (hit,) = a_hotlist(an_entry("0OO")).match(a_read("OO", prefix="0"), NOW)
+    assert (hit.kind, hit.form) == (MatchKind.EXACT, MatchForm.PREFIX_FIRST)
+    (hit,) = a_hotlist(an_entry("OO0")).match(a_read("OO", prefix="0"), NOW)
+    assert (hit.kind, hit.form) == (MatchKind.EXACT, MatchForm.PREFIX_LAST)
+
+
+def test_stacked_letters_that_make_a_plate_too_long_for_a_number_are_no_error() -> None:
+    hotlist = a_hotlist(an_entry("XQ123456789"), an_entry("123456789"))
+    found = {hit.entry.pattern: hit.form for hit in hotlist.match(a_read("123456789", prefix="XQ"), NOW)}
+    assert found == {"123456789": MatchForm.PLATE, "XQ123456789": MatchForm.PREFIX_FIRST}
+
+
 def test_unsorted_plates_are_rejected() -> None:
     snapshot = open_snapshot(a_list([an_entry("7ABC123"), an_entry("8ABC123")]), keys=KEYS)
     snapshot.body.keys = memoryview(pack("8ABC123") + pack("7ABC123"))
@@ -255,6 +328,30 @@ def test_search_finds_what_trying_each_entry_finds(patterns: set[str], reads: li
     hotlist = a_hotlist(*entries)
     for read in reads:
         assert met(hotlist, read) == plainly_met(entries, read, CONFIG)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sets(st.text(FEW, min_size=1, max_size=6), max_size=60),
+    any_read(),
+    st.text("O8B", min_size=1, max_size=2),
+)
+def test_read_with_stacked_letters_meets_what_its_three_forms_meet(
+    patterns: set[str], read: PlateRead, prefix: str
+) -> None:
+    hotlist = a_hotlist(*(an_entry(pattern) for pattern in patterns))
+    stacked = tuple(((letter, 1.0),) for letter in prefix)
+    first = replace(read, plate=Plate(prefix + read.plate), positions=stacked + read.positions)
+    last = replace(read, plate=Plate(read.plate + prefix), positions=read.positions + stacked)
+    expected: Met = {}
+    for form in (last, first, read):
+        for pattern, kind in met(hotlist, form).items():
+            if expected.get(pattern) is not MatchKind.EXACT:
+                expected[pattern] = kind
+    joined = replace(read, prefix=Plate(prefix), prefix_confidence=0.8)
+    assert met(hotlist, joined) == expected
+    for hit in hotlist.match(joined, NOW):
+        assert all(read.plate[i] != hit.listed[1][i] for i in hit.differing)
 
 
 @settings(max_examples=150, deadline=None)

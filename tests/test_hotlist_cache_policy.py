@@ -44,6 +44,14 @@ def test_hit_of_another_state_is_not_told() -> None:
     assert a_policy().decide(a_hit(state=StateMatch.DIFFERENT), NOW) is None
 
 
+def test_plate_of_a_corrected_alert_is_told_again_at_once() -> None:
+    policy = a_policy()
+    alert = policy.decide(a_hit(), NOW)
+    assert alert is not None and policy.decide(a_hit(), NOW + SECOND) is None
+    policy.corrected(alert)
+    assert policy.decide(a_hit(), NOW + 2 * SECOND) is not None
+
+
 def test_hit_of_another_state_starts_no_cooldown() -> None:
     policy = a_policy()
     policy.decide(a_hit(state=StateMatch.DIFFERENT), NOW)

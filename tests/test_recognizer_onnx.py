@@ -69,6 +69,17 @@ def test_a_plate_without_characters_is_a_candidate_without_text(recognizer: Reco
     assert candidate.jurisdiction is None
 
 
+def test_a_doubtful_box_in_which_nothing_is_written_is_no_plate(tmp_path: Path) -> None:
+    tiny_pack(tmp_path / "pack")
+    pixels = paint(paint(street(), LEFT, ""), RIGHT, "XYZ99")
+    seen = {}
+    for least in (0.0, 1.0):
+        config = RecognizerConfig(model_pack=str(tmp_path / "pack"), threads=1, unread_confidence=least)
+        seen[least] = [str(c.text) for c in Recognizer.open(config).candidates_in(pixels)]
+    assert sorted(seen[0.0]) == ["", "XYZ99"]
+    assert seen[1.0] == ["XYZ99"]
+
+
 def test_an_issuer_the_reader_does_not_know_is_none(recognizer: Recognizer) -> None:
     [candidate] = recognizer.candidates(frame(paint(street(), LEFT, "7ABC123", "Unknown")))
     assert candidate.jurisdiction is None
@@ -135,7 +146,7 @@ def test_a_detector_that_breaks_later_is_an_error_and_not_an_empty_road(
     tiny_pack(tmp_path, detector="detector-broken.onnx")
     working = opened(recognizer.pack.folder)
     broken = onnxruntime.InferenceSession(str(tmp_path / "detector-broken.onnx"))
-    working._road.detector._model.model = broken  # what a failing driver does to a loaded model
+    working._detector._model.model = broken  # what a failing driver does to a loaded model
     with pytest.raises(InferenceFailedError, match="a model did not run"):
         working.candidates(frame(paint(street(), LEFT, "7ABC123")))
 
@@ -168,14 +179,14 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
 def test_the_detector_is_fed_what_its_library_would_feed_it(recognizer: Recognizer) -> None:
     fed: list[np.ndarray] = []
     working = opened(recognizer.pack.folder)
-    session = working._road.detector._model.model
+    session = working._detector._model.model
 
     class Listening:
         def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
             fed.extend(inputs.values())
             return list(session.run(outputs, inputs))
 
-    working._road.detector._model.model = Listening()
+    working._detector._model.model = Listening()
     pixels = np.random.default_rng(1).integers(0, 256, (90, 200, 3), np.uint8)
     working.candidates(frame(pixels))
     expected, _, _ = preprocess(pixels, (128, 128))
@@ -193,3 +204,96 @@ def test_a_plate_found_at_two_scales_is_one_candidate(recognizer: Recognizer) ->
 def test_a_configured_threshold_goes_before_the_packs_own(recognizer: Recognizer) -> None:
     strict = Recognizer(recognizer.pack, replace(CONFIG, detection_threshold=0.95))
     assert strict.candidates(frame(paint(street(), LEFT, "7ABC123"))) == ()
+
+
+@pytest.fixture
+def stacked(tmp_path: Path) -> Recognizer:
+    tiny_pack(tmp_path, reader="reader-prefix.onnx")
+    return opened(tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["", "X", "XQ", "XQ7"])
+def test_stacked_letters_are_read_beside_the_text(stacked: Recognizer, prefix: str) -> None:
+    [candidate] = stacked.candidates(frame(paint(street(), LEFT, "12345" + prefix)))
+    assert (candidate.text, candidate.prefix_text) == ("12345", prefix)
+    assert len(candidate.prefix) == len(prefix)
+
+
+def test_stacked_letters_without_a_text_are_not_a_plates(stacked: Recognizer) -> None:
+    [candidate] = stacked.candidates(frame(paint(street(), LEFT, "_____XQ")))
+    assert (candidate.text, candidate.prefix) == ("", ())
+
+
+def test_a_reader_without_an_output_for_stacked_letters_sees_none(recognizer: Recognizer) -> None:
+    [candidate] = recognizer.candidates(frame(paint(street(), LEFT, "12345XQ")))
+    assert (candidate.text, candidate.prefix) == ("12345XQ", ())
+
+
+def test_a_reader_with_an_output_its_manifest_does_not_name_is_refused(tmp_path: Path) -> None:
+    pack = tiny_pack(tmp_path, reader="reader-prefix.onnx")
+    fewer = replace(pack.reader, outputs=pack.reader.outputs[:2])
+    with pytest.raises(ModelInvalidError, match="has 3 outputs, its manifest says 2"):
+        Recognizer(replace(pack, reader=fewer), CONFIG)
+
+
+class Counted:
+    """A detector's session that remembers what it was fed."""
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self.session = recognizer._detector._model.model
+        self.fed: list[np.ndarray] = []
+        recognizer._detector._model.model = self
+
+    def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        self.fed.extend(inputs.values())
+        return list(self.session.run(outputs, inputs))
+
+
+def test_a_wide_frame_is_looked_at_twice_and_a_single_picture_once(recognizer: Recognizer) -> None:
+    working = opened(recognizer.pack.folder)
+    counted = Counted(working)
+    working.candidates(frame(street(512, 288)))
+    assert len(counted.fed) == 2
+    working.candidates_in(street(512, 288))
+    assert len(counted.fed) == 3
+
+
+def test_without_far_views_a_wide_frame_is_looked_at_once(recognizer: Recognizer) -> None:
+    working = Recognizer(recognizer.pack, replace(CONFIG, far_views=False))
+    counted = Counted(working)
+    working.candidates(frame(street(512, 288)))
+    assert len(counted.fed) == 1
+
+
+def test_a_far_plate_is_read_where_it_stands(recognizer: Recognizer) -> None:
+    # 30 px of 1024 are three pixels of the tiny model's coarse look, and fifteen of its fine one.
+    working = opened(recognizer.pack.folder)
+    box = Box(640, 280, 672, 292)
+    texts = [
+        [(str(c.text), c.box) for c in working.candidates(frame(paint(street(1024, 576), box, "7ABC123")))]
+        for _ in range(14)
+    ]
+    found = [boxes for seen in texts for text, boxes in seen if text == "7ABC123"]
+    assert found
+    for place in found:
+        assert (place.left, place.top) == pytest.approx((box.left, box.top), abs=4)
+        assert (place.right, place.bottom) == pytest.approx((box.right, box.bottom), abs=4)
+
+
+def test_each_camera_has_its_own_turn(recognizer: Recognizer) -> None:
+    def looked_at(cameras: str) -> list[np.ndarray]:
+        working = opened(recognizer.pack.folder)
+        counted = Counted(working)
+        slope = np.tile(np.linspace(0, 200, 1024, dtype=np.uint8)[None, :, None], (576, 1, 3))
+        fed = []
+        for camera in cameras:
+            counted.fed.clear()
+            working.candidates(frame(slope, camera=camera))
+            if camera == "a":
+                fed.append(counted.fed[1])
+        return fed
+
+    alone, together = looked_at("aaa"), looked_at("abababb")
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(alone[0], alone[1]), "the window moves"

@@ -27,11 +27,14 @@ def seen(
     width: float = 80.0,
     confidence: float = 0.97,
     detection: float = 0.9,
+    prefix: str = "",
 ) -> PlateCandidate:
     left, top = round(x - width / 2), round(y - width / 8)
     box = Box(left, top, left + max(1, round(width)), top + max(1, round(width / 4)))
     positions = tuple(((c, confidence),) for c in text)
-    return PlateCandidate(Plate(text), positions, box, detection, None, 500.0, f"jpeg {width:.0f}".encode())
+    stacked = tuple(((c, confidence),) for c in prefix)
+    evidence = f"jpeg {width:.0f}".encode()
+    return PlateCandidate(Plate(text), positions, box, detection, None, 500.0, evidence, stacked)
 
 
 class Drive:
@@ -223,6 +226,117 @@ def test_evidence_and_box_are_of_the_most_legible_frame() -> None:
     drive.ended()
     [read] = drive.reads
     assert (read.evidence, read.box.width) == (b"jpeg 90", 90)
+
+
+def approach(drive: Drive, early: str, late: str, frames: int = 30, confidence: float = 0.97) -> None:
+    """Show five far frames that read *early*, then near ones that read *late*."""
+    for _ in range(5):
+        drive.show(seen(early, width=40, confidence=confidence))
+    for step in range(frames):
+        drive.show(seen(late, width=min(100, 45 + 5 * step), confidence=confidence))
+
+
+def test_an_early_misread_is_corrected_once_by_the_later_and_larger_frames() -> None:
+    drive = Drive(RecognizerConfig())
+    approach(drive, "7A8C123", "7ABC123")
+    assert drive.ended() == ["7A8C123", "7ABC123"]
+    first, second = drive.reads
+    assert (first.revises, second.revises) == (None, first.read_id)
+    assert second.read_id != first.read_id
+    assert second.first_seen == first.first_seen
+    assert second.settled.monotonic_ns > first.settled.monotonic_ns
+    assert second.confidence >= RecognizerConfig().sure_confidence
+    assert second.box.width > first.box.width
+
+
+def test_a_read_is_corrected_also_to_a_text_of_another_length() -> None:
+    drive = Drive(RecognizerConfig())
+    approach(drive, "7ABC12", "7ABC123")
+    assert drive.ended() == ["7ABC12", "7ABC123"]
+    assert drive.reads[1].revises == drive.reads[0].read_id
+
+
+def test_a_misread_of_far_frames_after_near_ones_corrects_nothing() -> None:
+    drive = Drive(RecognizerConfig())
+    for _ in range(10):
+        drive.show(seen("7ABC123", width=90))
+    for _ in range(60):
+        drive.show(seen("7A8C123", width=48))
+    assert drive.ended() == ["7ABC123"]
+
+
+def test_a_text_on_the_fence_is_not_given_out_again_and_again() -> None:
+    drive = Drive(RecognizerConfig())
+    for step in range(300):
+        drive.show(seen("7ABC123" if step // 5 % 2 else "7ABC12"))
+    assert len(drive.ended()) == 1
+
+
+def test_a_text_once_corrected_is_not_believed_again_of_the_same_vehicle() -> None:
+    drive = Drive(RecognizerConfig())
+    approach(drive, "7A8C123", "7ABC123")
+    for _ in range(200):
+        drive.show(seen("7A8C123", width=100))
+    assert drive.ended() == ["7A8C123", "7ABC123"]
+
+
+def test_a_corrected_vehicle_is_not_read_again_after_an_occlusion_under_either_text() -> None:
+    drive = Drive(RecognizerConfig())
+    approach(drive, "7A8C123", "7ABC123")
+    for text in ("7A8C123", "7ABC123"):
+        drive.pause(2.0)
+        for _ in range(6):
+            drive.show(seen(text))
+    assert drive.ended() == ["7A8C123", "7ABC123"]
+
+
+def test_the_letter_o_for_the_digit_zero_corrects_nothing() -> None:
+    drive = Drive(RecognizerConfig())
+    approach(drive, "7ABC1O3", "7ABC103")
+    assert drive.ended() == ["7ABC1O3"]
+
+
+def test_an_unsure_later_text_corrects_nothing() -> None:
+    drive = Drive(RecognizerConfig())
+    for _ in range(5):
+        drive.show(seen("7A8C123", width=40))
+    for _ in range(60):
+        drive.show(seen("7ABC123", width=100, confidence=0.65))
+    assert drive.ended() == ["7A8C123"]
+
+
+def test_stacked_letters_legible_only_from_near_come_with_a_second_read() -> None:
+    drive = Drive(RecognizerConfig())
+    for _ in range(5):
+        drive.show(seen("7ABC123", width=40))
+    for _ in range(30):
+        drive.show(seen("7ABC123", width=100, prefix="XQ"))
+    drive.ended()
+    first, second = drive.reads
+    assert (first.plate, first.prefix, first.prefix_confidence) == ("7ABC123", "", 0.0)
+    assert (second.plate, second.prefix, second.revises) == ("7ABC123", "XQ", first.read_id)
+    assert second.prefix_confidence >= 0.6
+
+
+def test_stacked_letters_that_far_frames_no_longer_show_are_not_taken_back() -> None:
+    drive = Drive(RecognizerConfig())
+    for _ in range(6):
+        drive.show(seen("7ABC123", width=90, prefix="XQ"))
+    for _ in range(60):
+        drive.show(seen("7ABC123", width=50))
+    drive.ended()
+    [read] = drive.reads
+    assert (read.prefix, read.revises) == ("XQ", None)
+
+
+def test_what_is_kept_of_a_vehicle_in_view_for_minutes_is_bounded() -> None:
+    drive = Drive(RecognizerConfig())
+    for step in range(round(120 * RATE)):
+        drive.show(seen("7ABC123" if step % 6 else "7A8C123", x=300), seen("4XYZ987", x=800))
+    assert len(drive.tracker._tracks) == 2
+    assert all(len(track.sightings) == 24 for track in drive.tracker._tracks)
+    assert len(drive.tracker._given) == 2
+    assert sorted(drive.ended()) == ["4XYZ987", "7ABC123"]
 
 
 def test_a_short_text_is_given_out_only_when_sure() -> None:

@@ -20,6 +20,8 @@ def candidate(
     sharpness: float = 400.0,
     code: str | None = None,
     doubt: str = "",
+    prefix: str = "",
+    prefix_confidence: float = 0.95,
 ) -> PlateCandidate:
     """A candidate whose every character has *confidence*; the rest goes to *doubt* where that is given."""
     positions: tuple[Position, ...] = tuple(
@@ -27,7 +29,9 @@ def candidate(
         for c in text
     )
     opinion = JurisdictionOpinion(Jurisdiction(code), 0.8) if code else None
-    return PlateCandidate(Plate(text), positions, Box(0, 0, width, width // 4), 0.9, opinion, sharpness, b"")
+    stacked = tuple(((c, prefix_confidence),) for c in prefix)
+    box = Box(0, 0, width, width // 4)
+    return PlateCandidate(Plate(text), positions, box, 0.9, opinion, sharpness, b"", stacked)
 
 
 # Flat and cheap: a text, one confidence and one doubtful alternative for all its places.
@@ -39,6 +43,8 @@ candidates = st.builds(
     sharpness=st.floats(0.0, 5000.0),
     code=st.none() | st.sampled_from(["US-CA", "US-NV", "PL"]),
     doubt=st.sampled_from(["", "8", "B"]),
+    prefix=st.text("XQ", max_size=3),
+    prefix_confidence=st.floats(0.5, 1.0),
 )
 tracks = st.lists(candidates, min_size=1, max_size=8).filter(lambda track: any(c.text for c in track))
 
@@ -139,3 +145,36 @@ def test_evidence_shows_the_text_that_was_given_out() -> None:
 @given(candidates)
 def test_every_frame_counts_something_and_none_too_much(seen: PlateCandidate) -> None:
     assert 0.0 < weight(seen) <= 1.0
+
+
+def test_the_stacked_letters_are_voted_like_the_characters() -> None:
+    far = candidate("12345", width=20, sharpness=20.0, prefix="XO")
+    verdict = vote([far, candidate("12345", prefix="XQ"), candidate("12345", prefix="XQ")])
+    assert (verdict.plate, verdict.prefix_text) == ("12345", "XQ")
+    assert [dict(position).keys() for position in verdict.prefix] == [{"X"}, {"Q", "O"}]
+    assert verdict.prefix_confidence == verdict.prefix[1][0][1] < verdict.prefix[0][0][1]
+
+
+def test_a_frame_that_saw_no_stacked_letters_says_that_there_are_none() -> None:
+    with_prefix, without = candidate("12345", prefix="XQ"), candidate("12345")
+    assert vote([with_prefix, with_prefix, with_prefix, without]).prefix_text == "XQ"
+    assert vote([with_prefix, with_prefix, with_prefix, without]).prefix_confidence < 0.75
+    assert vote([with_prefix, without, without, without]).prefix == ()
+
+
+def test_stacked_letters_of_which_one_is_unsure_are_not_shown_at_all() -> None:
+    verdict = vote([candidate("12345", prefix="XQ"), candidate("12345", prefix="XO")])
+    assert (verdict.prefix, verdict.prefix_confidence) == ((), 0.0)
+    assert vote([candidate("12345", prefix="XQ", prefix_confidence=0.59)]).prefix == ()
+    assert vote([candidate("12345", prefix="XQ", prefix_confidence=0.61)]).prefix_text == "XQ"
+
+
+def test_stacked_letters_whose_number_is_unsure_are_not_shown_at_all() -> None:
+    assert vote([candidate("12345", prefix="XQ"), candidate("12345", prefix="X")]).prefix == ()
+
+
+@given(tracks)
+def test_no_stacked_letter_is_given_out_that_is_not_sure(track: list[PlateCandidate]) -> None:
+    verdict = vote(track)
+    assert all(position[0][0] and position[0][1] >= 0.6 for position in verdict.prefix)
+    assert (verdict.prefix_confidence > 0.0) == bool(verdict.prefix)

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,8 +11,9 @@ import pytest
 from httpx import ASGITransport, AsyncClient, Response
 from sqlalchemy import text
 
-from recognizer.plate import Jurisdiction
-from recognizer.read import JurisdictionOpinion
+from hotlist_cache.hit import HotlistHit, MatchForm
+from recognizer.plate import Jurisdiction, Plate
+from recognizer.read import JurisdictionOpinion, PlateRead
 from server.access import Access, Role, add_account
 from server.database import reading
 from server.department import Department
@@ -246,6 +247,43 @@ def test_one_read_is_shown_with_its_hit_as_unverified(
     page = browser.get(links[0]).text
     assert "Stolen vehicle: unverified" in page and "data:image/jpeg;base64," in page
     assert audited(department)[-1] == ("reyes", "read.view", "success")
+
+
+def take(department: Department, unit: Unit, *items: PlateRead, hits: Sequence[HotlistHit] = ()) -> None:
+    signed = unit.batch(items, hits)
+    Intake(department.engine, department.keys, department.folder.quarantine).take(unit.peer, signed, NOW)
+
+
+def test_stacked_letters_are_shown_beside_the_plate_and_in_the_hit(
+    browser: Browser, department: Department, unit: Unit
+) -> None:
+    read = replace(a_read(), prefix=Plate("XQ"), prefix_confidence=0.93)
+    take(department, unit, read, hits=[replace(a_hit(read), form=MatchForm.PREFIX_FIRST)])
+    browser.log_in("reyes")
+    browser.state_purpose()
+    assert 'aria-label="TEST123, prefix XQ"' in browser.search(plate="TEST123")
+    page = browser.get(f"/reads/{read.read_id}").text
+    assert "<dt>Prefix</dt><dd><code>XQ</code> (93 % sure)" in page
+    assert "exact, with the prefix first" in page
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_corrected_read_is_kept_and_leads_to_its_correction(
+    browser: Browser, department: Department, unit: Unit, together: bool
+) -> None:
+    first = a_read(plate="TEST128")
+    second = replace(a_read(plate="TEST123"), revises=first.read_id)
+    for batch in [[first, second]] if together else [[second], [first]]:
+        take(department, unit, *batch, hits=[a_hit(first)])
+    browser.log_in("reyes")
+    browser.state_purpose()
+    found = browser.search()
+    assert found.count(">corrected<") == found.count(">correction<") == 1
+    assert 'class="has-hit"' not in found, "a hit of a corrected read does not stand out"
+    page = browser.get(f"/reads/{first.read_id}").text
+    assert "Do not act on this one" in page and f'href="/reads/{second.read_id}"' in page
+    page = browser.get(f"/reads/{second.read_id}").text
+    assert "Do not act on this one" not in page and f'href="/reads/{first.read_id}"' in page
 
 
 def test_text_from_a_unit_is_never_taken_for_a_page(

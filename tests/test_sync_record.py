@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from camera.fix import Fix
 from camera.frame import Moment, TimeQuality
+from hotlist_cache.hit import MatchForm
 from recognizer.plate import Jurisdiction, Plate
 from recognizer.read import Box, JurisdictionOpinion, PlateRead
 from sync.errors import WireFormatError
@@ -41,6 +42,9 @@ reads = st.builds(
     frames=st.integers(0, 1000),
     evidence=st.binary(max_size=300),
     fix=st.none() | fixes,
+    prefix=st.text("XQ7", min_size=1, max_size=3).map(Plate),
+    prefix_confidence=shares,
+    revises=st.none() | st.from_regex(r"[a-z0-9]{1,32}", fullmatch=True),
 )
 
 
@@ -53,6 +57,20 @@ def test_hits_come_back_with_their_list_and_its_age() -> None:
     read = a_read()
     hit = a_hit(read)
     assert decode_record(encode_record(UNIT, read, [hit])).hits == (recorded(hit),)
+
+
+def test_a_hit_comes_back_with_the_form_that_was_met() -> None:
+    read = dataclasses.replace(a_read(), prefix=Plate("XQ"), prefix_confidence=0.9)
+    hits = [a_hit(read), dataclasses.replace(a_hit(read), form=MatchForm.PREFIX_FIRST)]
+    back = decode_record(encode_record(UNIT, read, hits)).hits
+    assert [hit.form for hit in back] == ["plate", "prefix first"]
+
+
+def test_a_record_of_before_there_were_prefixes_is_understood() -> None:
+    back = decode_record(cbor2.dumps(fields()))
+    assert not {"prefix", "revises", "forms"} & fields().keys(), "what says nothing takes no room"
+    assert (back.read.prefix, back.read.prefix_confidence, back.read.revises) == ("", 0.0, None)
+    assert back.hits[0].form == "plate"
 
 
 def test_a_read_without_its_picture_is_a_whole_record() -> None:
@@ -95,6 +113,16 @@ def test_a_record_without_one_of_its_fields_is_refused() -> None:
         ("hits", [["only", "four", "of", "nine"]]),
         ("hits", 5),
         ("positions", [[["A", "likely"]]]),
+        ("prefix", ["xq", 0.9]),
+        ("prefix", ["XQ", 1.5]),
+        ("prefix", "XQ"),
+        ("prefix", None),
+        ("revises", ""),
+        ("revises", None),
+        ("forms", []),
+        ("forms", ["plate", "plate"]),
+        ("forms", ["sideways"]),
+        ("forms", None),
     ],
 )
 def test_a_record_with_a_wrong_field_is_refused(name: str, value: object) -> None:
@@ -110,7 +138,7 @@ def test_noise_is_refused_and_nothing_else_happens(noise: bytes) -> None:
 
 @pytest.mark.parametrize("value", ["xyz 987", {"xyz987": 1}, ["xyz987"], float("nan")])
 def test_a_refused_record_shows_nothing_of_what_stood_in_it(value: object) -> None:
-    for name in fields().keys() - {"camera"}:
+    for name in fields().keys() - {"camera"} | {"prefix", "revises", "forms"}:
         with pytest.raises(WireFormatError) as refusal:
             decode_record(cbor2.dumps(fields() | {name: value}))
         assert "987" not in str(refusal.value)

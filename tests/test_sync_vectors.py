@@ -72,6 +72,7 @@ def test_records_from_the_vectors_are_understood() -> None:
     first, second = (decode_record(bytes.fromhex(record)) for record in VECTORS["records"].values())
     assert (first.read.plate, first.hits[0].list_name) == ("TEST123", "Stolen vehicle")
     assert (second.read.plate, second.read.evidence, second.hits) == ("ABC987", b"", ())
+    assert (first.read.prefix, first.read.revises, first.hits[0].form) == ("", None, "plate")
 
 
 def hkdf_extract(salt: bytes, material: bytes) -> bytes:

@@ -22,6 +22,7 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 REGIONS = ["US-CA", "PL", "Unknown"]
 SIDE_PX = 128
 CHARACTERS, SLOTS = 8, 10
+SERIAL = 5
 READER_PX = (64, 128)
 
 
@@ -100,7 +101,8 @@ def detector(file: str, broken: bool = False) -> None:
     )
 
 
-def reader(file: str, softmax: bool = True) -> None:
+def reader(file: str, softmax: bool = True, prefix: bool = False) -> None:
+    """With *prefix* the last three of the eight stripes are the letters stacked beside the first five."""
     g = Graph()
     height, width = READER_PX
     rows = g.constant(np.arange(height // 2 - 4, height // 2 + 4), np.int64)
@@ -114,9 +116,17 @@ def reader(file: str, softmax: bool = True) -> None:
     levels = g.constant(np.arange(len(ALPHABET)) * 255.0 / (len(ALPHABET) - 1), np.float32)
     distance = g.add("Sub", red, levels)
     logits = g.add("Mul", g.add("Mul", distance, distance), g.constant(-0.1, np.float32))
-    blank = np.full((1, SLOTS - CHARACTERS, len(ALPHABET)), -50.0, np.float32)
+    outputs = []
+    if prefix:
+        stacked = g.add("Slice", logits, *(g.constant([v], np.int64) for v in (SERIAL, CHARACTERS, 1)))
+        logits = g.add("Slice", logits, *(g.constant([v], np.int64) for v in (0, SERIAL, 1)))
+        g.rename(g.add("Softmax", stacked, axis=-1), "prefix")
+        shape = ["N", CHARACTERS - SERIAL, len(ALPHABET)]
+        outputs.append(helper.make_tensor_value_info("prefix", FLOAT, shape))
+    empty = SLOTS - (SERIAL if prefix else CHARACTERS)
+    blank = np.full((1, empty, len(ALPHABET)), -50.0, np.float32)
     blank[..., -1] = 0.0
-    ones = g.add("Slice", logits, *(g.constant([v], np.int64) for v in (0, SLOTS - CHARACTERS, 1)))
+    ones = g.add("Slice", logits, *(g.constant([v], np.int64) for v in (0, empty, 1)))
     padding = g.add("Add", g.add("Mul", ones, g.constant(0.0, np.float32)), g.constant(blank, np.float32))
     slots = g.add("Concat", logits, padding, axis=1)
     g.rename(g.add("Softmax", slots, axis=-1) if softmax else slots, "plate")
@@ -136,6 +146,7 @@ def reader(file: str, softmax: bool = True) -> None:
         [
             helper.make_tensor_value_info("plate", FLOAT, ["N", SLOTS, len(ALPHABET)]),
             helper.make_tensor_value_info("region", FLOAT, ["N", len(REGIONS)]),
+            *outputs,
         ],
     )
 
@@ -145,6 +156,7 @@ def main() -> None:
     detector("detector-broken.onnx", broken=True)
     reader("reader.onnx")
     reader("reader-logits.onnx", softmax=False)
+    reader("reader-prefix.onnx", prefix=True)
     (FOLDER / "reader.yaml").write_text(
         f"max_plate_slots: {SLOTS}\nalphabet: '{ALPHABET}'\npad_char: '_'\nimg_height: {READER_PX[0]}\n"
         f"img_width: {READER_PX[1]}\nkeep_aspect_ratio: false\ninterpolation: linear\nimage_color_mode: rgb\n"
