@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, or_, select, update
 
 from recognizer.plate import Plate, fold, normalise
 from server.errors import BatchConflictError
@@ -171,11 +171,12 @@ def plate_pattern(query: ReadQuery) -> str:
 
 def _narrowed(statement: Select[Any], query: ReadQuery) -> Select[Any]:
     pattern = plate_pattern(query)
+    forms = (reads.c.plate_folded, reads.c.prefix_first_folded, reads.c.prefix_last_folded)
     if "_" in pattern or "%" in pattern:
-        statement = statement.where(reads.c.plate_folded.like(pattern))
+        statement = statement.where(or_(*(form.like(pattern) for form in forms)))
     elif pattern:
-        # Not LIKE: equality uses the index.
-        statement = statement.where(reads.c.plate_folded == pattern)
+        # Not LIKE: equality uses the indexes.
+        statement = statement.where(or_(*(form == pattern for form in forms)))
     if query.unit_id:
         statement = statement.where(reads.c.unit_id == query.unit_id)
     if query.hits_only:
@@ -276,6 +277,8 @@ def _read_row(item: OpenedRead, batch_id: str) -> dict[str, Any]:
         "frames": read.frames,
         "prefix": read.prefix or None,
         "prefix_confidence": read.prefix_confidence if read.prefix else None,
+        "prefix_first_folded": fold(Plate(read.prefix + read.plate)) if read.prefix else None,
+        "prefix_last_folded": fold(Plate(read.plate + read.prefix)) if read.prefix else None,
         "revises": read.revises,
     }
 

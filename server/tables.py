@@ -103,13 +103,19 @@ reads = Table(
     Column("frames", Integer, nullable=False),
     Column("prefix", String(32)),
     Column("prefix_confidence", Float),
+    Column("prefix_first_folded", String(32)),
+    Column("prefix_last_folded", String(32)),
     Column("revises", String(64)),
     Index("ix_reads_settled_at", "settled_at"),
     Index("ix_reads_plate_folded", "plate_folded"),
     Index("ix_reads_unit_id_settled_at", "unit_id", "settled_at"),
+    Index("ix_reads_prefix_first_folded", "prefix_first_folded"),
+    Index("ix_reads_prefix_last_folded", "prefix_last_folded"),
     Index("ix_reads_revises", "revises"),
 )
-"""`revises` is no foreign key: the corrected read may come in a later batch, or be purged before."""
+"""Who searches may know the stacked letters as part of the plate, before or after its characters: both are
+kept, for the few reads that have any. `revises` is no foreign key: the corrected read may come in a later
+batch, or be purged before."""
 
 evidence = Table(
     "evidence",

@@ -261,7 +261,9 @@ def test_stacked_letters_are_shown_beside_the_plate_and_in_the_hit(
     take(department, unit, read, hits=[replace(a_hit(read), form=MatchForm.PREFIX_FIRST)])
     browser.log_in("reyes")
     browser.state_purpose()
-    assert 'aria-label="TEST123, prefix XQ"' in browser.search(plate="TEST123")
+    for plate in ("TEST123", "XQTEST123", "TEST123XQ", "XQTEST*"):
+        assert 'aria-label="TEST123, prefix XQ"' in browser.search(plate=plate), plate
+    assert "TEST123" not in re.findall(r'aria-label="(\w+)', browser.search(plate="QXTEST123"))
     page = browser.get(f"/reads/{read.read_id}").text
     assert "<dt>Prefix</dt><dd><code>XQ</code> (93 % sure)" in page
     assert "exact, with the prefix first" in page
