@@ -32,9 +32,10 @@ def builtin_folder() -> Path:
 
 
 def installed_folders() -> tuple[Path, ...]:
-    """Return where packs are installed, by name: the person's own folder, then the machine's."""
+    """Return where packs are installed, by name: the person's own folder, the machine's, and what came with
+    the program."""
     own = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(own) / "alpr-edge" / "models", Path("/var/lib/alpr-edge/models")
+    return Path(own) / "alpr-edge" / "models", Path("/var/lib/alpr-edge/models"), builtin_folder()
 
 
 def pack_folder(model_pack: str, installed: Sequence[Path]) -> Path:

@@ -1,8 +1,10 @@
-"""Makes trained files the built-in pack: writes `models/manifest.toml` with their digests, sizes and shapes.
+"""Makes trained files a pack: writes its `manifest.toml` with their digests, sizes and shapes.
 
-    python -m training.adopt --detector models/builtin/plate-detector-512.onnx --threshold 0.35 \\
-        --detector-run training/runs/detector-first --reader models/builtin/plate-reader.onnx \\
-        --reader-config models/builtin/plate-reader.yaml --reader-run training/runs/reader-first
+    python -m training.adopt --detector models/builtin/plate-detector-640.onnx --threshold 0.4 \\
+        --detector-run training/runs/detector-fifth --reader models/builtin/plate-reader.onnx \\
+        --reader-config models/builtin/plate-reader.yaml --reader-run training/runs/reader-second
+
+The pack is the built-in one, in `models/`, or with `--pack NAME` the one in `models/NAME/`.
 
 The reader's temperatures are fitted here, on the validation crops of sets whose other part it was trained on
 (that for issuers also on the held-out flat plates of the states), so that 0.9 is right nine times out of ten;
@@ -125,13 +127,15 @@ def main() -> None:
     for name in ("detector", "detector-run", "reader", "reader-config", "reader-run"):
         parser.add_argument(f"--{name}", required=True, type=Path)
     parser.add_argument("--threshold", required=True, type=float, help="least detection confidence")
+    parser.add_argument("--pack", default=BUILTIN, help="name of the pack")
     arguments = parser.parse_args()
-    folder = Path(__file__).resolve().parents[1] / "models"
+    models = Path(__file__).resolve().parents[1] / "models"
+    folder = models if arguments.pack == BUILTIN else models / arguments.pack
     seen, found = tensors(arguments.detector, DETECTOR_IN, DETECTOR_OUT)
     crop, read = tensors(arguments.reader, READER_IN, READER_OUT)
     temperature, region_temperature = temperatures(arguments.reader, arguments.reader_config)
     pack = Pack(
-        name=BUILTIN,
+        name=arguments.pack,
         folder=folder,
         detector=Model(
             weights=model_file(arguments.detector, folder),
@@ -154,7 +158,7 @@ def main() -> None:
     )
     (folder / MANIFEST).write_text(encode_pack(pack), encoding="utf-8")
     print(
-        f"{folder / MANIFEST}: files of {load_pack(BUILTIN).name} verified; next: training.evaluate --write"
+        f"{folder / MANIFEST}: files of {load_pack(arguments.pack).name} verified; next: evaluate --write"
     )
 
 

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from training.detector.net import STRIDES, PlateNet, decode, fused
+from training.halved import halved
 
 SIZES_PX = (384, 512, 640)
 GREY = 114 / 255
@@ -137,7 +138,7 @@ def main() -> None:
     net.load_state_dict(torch.load(arguments.checkpoint)["net"])
     for size_px in arguments.sizes:
         path = arguments.folder / f"plate-detector-{size_px}.onnx"
-        onnx.save(end_to_end(net, size_px), path)
+        onnx.save(halved(end_to_end(net, size_px)), path)
         print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
 
 
