@@ -137,6 +137,21 @@ def random_die(rng: np.random.Generator) -> Die:
     )
 
 
+def italian_die(rng: np.random.Generator) -> Die:
+    """Return a die like Italy's: thin round strokes, and a G that differs from C by a short bar alone."""
+    forms = GLYPHS["G"]
+    while True:
+        seed = int(rng.integers(1 << 30))
+        if (seed // (ord("G") + 1)) % len(forms) in (1, 2):
+            break
+    return Die(
+        seed=seed,
+        stroke=float(rng.uniform(0.095, 0.135)),
+        radius=float(rng.choice([0.42, 0.5])),
+        width=float(rng.uniform(0.46, 0.6)),
+    )
+
+
 def glyph_mask(die: Die, character: str, height_px: int) -> npt.NDArray[np.uint8]:
     """Return the glyph's coverage, shape (height_px, w), 255 where there is ink; w follows from the die.
 

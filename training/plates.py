@@ -224,6 +224,8 @@ def _draw_serial(
 ) -> npt.NDArray[np.float32]:
     """Draw *line* and return the box of each of its characters."""
     lettering = _lettering(rng, style.fixed_pitch, european=bool(style.band))
+    if style.band == "I" and rng.random() < 0.6:
+        lettering = replace(lettering, source=dies.italian_die(rng))
     coverage = np.zeros(image.shape[:2], np.uint8)
     rows = line.split("/")
     boxes: list[tuple[float, float, float, float]] = []

@@ -8,6 +8,7 @@ inside the training loop.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,8 +68,11 @@ def region_index(jurisdiction: str) -> int:
     return REGIONS.index(jurisdiction) if jurisdiction in REGIONS else UNKNOWN
 
 
-def render_chunk(seed: int, size: int) -> Samples:
-    """Return *size* rendered crops; equal seeds give equal chunks where the same typefaces are installed."""
+def render_chunk(seed: int, size: int, jurisdictions: Sequence[str] = ()) -> Samples:
+    """Return *size* rendered crops; equal seeds give equal chunks where the same typefaces are installed.
+
+    *jurisdictions* take equal shares; none means all by their weight.
+    """
     rng = np.random.default_rng([seed, 2026])
     images = np.empty((size, degrade.HEIGHT, degrade.WIDTH, 3), np.uint8)
     slots = np.empty((size, SLOTS), np.int64)
@@ -76,7 +80,8 @@ def render_chunk(seed: int, size: int) -> Samples:
     regions = np.empty(size, np.int64)
     centres = np.full((size, SLOTS, 2), np.nan, np.float32)
     for i in range(size):
-        plate = render_plate(rng, height_px=RENDER_HEIGHT_PX)
+        wanted = jurisdictions[i % len(jurisdictions)] if jurisdictions else None
+        plate = render_plate(rng, wanted, height_px=RENDER_HEIGHT_PX)
         crop = degrade.degrade(rng, plate)
         images[i], slots[i], regions[i] = crop.image, encode(plate.text), region_index(plate.jurisdiction)
         prefixes[i] = encode(plate.prefix, PREFIX_SLOTS)
@@ -117,12 +122,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--size", type=int, default=10_000)
+    parser.add_argument("--jurisdiction", nargs="*", default=[], choices=formats.JURISDICTIONS[:-1])
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     for number in range(arguments.first, arguments.first + arguments.count):
         folder = arguments.out / f"chunk-{number:03d}"
         if not folder.exists():
-            save_chunk(render_chunk(number, arguments.size), folder)
+            save_chunk(render_chunk(number, arguments.size, tuple(arguments.jurisdiction)), folder)
             print(f"{folder.name}: {arguments.size} crops", flush=True)
 
 
