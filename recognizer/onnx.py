@@ -133,12 +133,12 @@ class Recognizer:
     def candidates_in(self, pixels: Pixels, *, close_ups: bool = False) -> tuple[PlateCandidate, ...]:
         """The same for bare *pixels*: (height, width, 3), BGR.
 
-        *close_ups* also looks at the picture at half its size, for plates that fill it, at twice the cost:
-        right for single pictures, wasted on a road, where no plate is so near.
+        *close_ups* also looks at the picture at half and at a quarter of its size, for plates that fill it,
+        at a third more cost: right for single pictures, wasted on a road, where no plate is so near.
         """
         height, width = pixels.shape[:2]
         side_px = self._detector.side_px
-        sizes = (side_px, side_px // 2) if close_ups else (side_px,)
+        sizes = (side_px, side_px // 2, side_px // 4) if close_ups else (side_px,)
         return self._seen(pixels, [whole(width, height, size) for size in sizes])
 
     def _seen(self, pixels: Pixels, views: Sequence[View]) -> tuple[PlateCandidate, ...]:

@@ -98,12 +98,13 @@ def nearest(label: Label, candidates: tuple[PlateCandidate, ...]) -> Attempt:
 
 
 def detector(recognizer: Recognizer, name: str) -> Measurement:
-    """Score found boxes against labelled ones, best overlap first, one to one."""
+    """Score found boxes against labelled ones, best overlap first, one to one, all scales of single
+    pictures."""
     score = scorer("score")
     plates = images = strict = loose = false = 0
     spent_ms = []
     for frame in read_set(name, "val"):
-        found = [_corners(c.box) for c in recognizer.candidates_in(frame.pixels)]
+        found = [_corners(c.box) for c in recognizer.candidates_in(frame.pixels, close_ups=True)]
         spent_ms.append(recognizer.timings.detect_ms)
         overlap = score.iou_matrix(frame.boxes, found)
         matched = score.match_count(overlap, score.MATCH_IOU)

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--trust", nargs="*", default=["ro_robertlucian"])
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     arguments = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     net = PlateNet()
     net.load_state_dict(torch.load(arguments.checkpoint)["net"])
     detect = detector(net, arguments.size, arguments.threshold)

