@@ -157,9 +157,7 @@ def main() -> None:
         ),
     )
     (folder / MANIFEST).write_text(encode_pack(pack), encoding="utf-8")
-    print(
-        f"{folder / MANIFEST}: files of {load_pack(arguments.pack).name} verified; next: evaluate --write"
-    )
+    print(f"{folder / MANIFEST}: files of {load_pack(arguments.pack).name} verified; next: evaluate --write")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ Measured are the pack; the peer reader, fast-alpr's default (cct_xs_v2_global), 
 and the pack "fast-alpr", with its own detector, where it is installed. What the columns mean:
 
 recall .5, .3
-    Labelled boxes found, at an overlap of 0.5 and 0.3, all scales of single pictures; `false/img`: found boxes
-    that meet none, among them plates that nobody labelled. The table "width" has the one scale of video.
+    Labelled boxes found, at an overlap of 0.5 and 0.3, in all scales of single pictures; `false/img`: boxes
+    found that meet none, among them plates that nobody labelled. The table "width" has the scale of video.
 exact, folded, chars
     Texts read exactly; with O = 0 and I = 1; characters, as 1 - edit distance / length. End to end the
     labelled plate's text is looked for in all that was found in its picture.
