@@ -175,7 +175,7 @@ def test_wrong_model_stops_the_unit_with_78(tmp_path: Path) -> None:
             target = pack / path.relative_to(DRIVE.parents[2] / "models")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
-    detector = next(pack.rglob("*detector*.onnx"))
+    detector = next((pack / "builtin").glob("*detector*.onnx"))
     altered = bytearray(detector.read_bytes())
     altered[len(altered) // 2] ^= 1
     detector.write_bytes(altered)
