@@ -19,7 +19,7 @@ class RecognizerConfig:
     min_plate_width_px: int = 18
     """Narrower boxes are not read: below about two pixels a character there is nothing to read."""
     far_views: bool = True
-    """Frames too wide for the detector to find what can be read (more than 1280 px with an input of 512) are
+    """Frames too wide for the detector to find what can be read (more than 1600 px with an input of 640) are
     looked at twice, coarsely as a whole and finely where far plates stand, for half as much time again."""
     lost_after_s: float = 0.7
     """A track ends when no candidate has joined it for this long."""
