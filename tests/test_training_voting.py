@@ -51,7 +51,7 @@ def test_vote_can_be_right_where_every_single_choice_is_wrong() -> None:
 
 
 def test_vote_is_wrong_where_frames_agree_on_a_mistake() -> None:
-    wrong = [candidate("8ABC120", 0.9, width=60)] * 3
+    wrong = [candidate("8ABC120", 0.9, width=60)] * 5
     figures = voting_figures([passing(*wrong, candidate("7ABC120", 0.95))])
     assert (figures["most_legible"], figures["most_confident"], figures["vote"]) == (1.0, 1.0, 0.0)
     assert figures["average_frame"] == 0.25
