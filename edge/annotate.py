@@ -148,7 +148,7 @@ def _label(picture: Pixels, box: Box, text: str, colour: Colour, scale: float) -
 
 def _card(picture: Pixels, item: _Listed, row: int, scale: float) -> None:
     """Draw one read of the list: its evidence, its plate, who issued it and how sure it is."""
-    width, height, gap = round(250 * scale), round(58 * scale), round(8 * scale)
+    width, height, gap = round(310 * scale), round(58 * scale), round(8 * scale)
     left, top = round(16 * scale), round(16 * scale) + row * (height + gap)
     if top + height > picture.shape[0]:
         return
