@@ -54,6 +54,10 @@ class RunConfig:
     """Share of frontal state plates that the teacher read."""
     nothing: tuple[float, float]
     """Share of crops that hold no plate: the reader learns to say so."""
+    pad: float
+    """Weight of an empty slot against a character's; see `loss.Weights`."""
+    late_attention: float
+    """Weight of the attention's part of the loss after the first four tenths; 0.3 before."""
     rendered_dir: str
     real_dir: str
     """Relative to the repository's parent folder."""
@@ -226,7 +230,7 @@ def run(config: RunConfig, name: str) -> None:
                 low.columns.float(),
                 low.lengths.float(),
             )
-            weights = Weights(attention=0.3 if progress < 0.4 else 0.15)
+            weights = Weights(attention=0.3 if progress < 0.4 else config.late_attention, pad=config.pad)
             loss, parts = reader_loss(reading, targets, weights)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -268,7 +272,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="train the plate reader")
     parser.add_argument("config", type=Path)
     arguments = parser.parse_args()
-    run(load_config(arguments.config), f"reader-{arguments.config.stem}")
+    config, name = load_config(arguments.config), f"reader-{arguments.config.stem}"
+    folder = Path(__file__).resolve().parents[1] / "runs" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.toml").write_text(arguments.config.read_text())
+    run(config, name)
 
 
 if __name__ == "__main__":
