@@ -22,6 +22,9 @@ class Weights:
     pad: float = 0.4
     """Weight of an empty slot against a character's. With 0.4 the second run came to double some."""
     smoothing: float = 0.05
+    teacher: float = 0.5
+    """Share of the teacher's word where it reads the same text, and what a crop loses of its weight where it
+    does not: such a view is too hard for it, and perhaps for anyone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Targets:
     """Shape (n,); -1 where unknown."""
     centres: Tensor
     """Shape (n, SLOTS, 2), shares of the crop; NaN where unknown."""
+    teacher: Tensor
+    """Shape (n, SLOTS, len(ALPHABET)), probabilities; NaN where no teacher was asked."""
 
 
 def attention_targets(centres: Tensor) -> Tensor:
@@ -62,6 +67,18 @@ def reader_loss(reading: Reading, targets: Targets, weights: Weights) -> tuple[T
     ).view(n, SLOTS)
     is_pad = slots == PAD
     slot_weight = torch.where(is_pad, weights.pad, 1.0)
+    teacher = targets.teacher[read]
+    taught = torch.isfinite(teacher[:, 0, 0])
+    if taught.any():
+        said = teacher[taught]
+        agrees = (said.argmax(-1) == slots[taught]).all(1, keepdim=True)
+        soft = -(said * torch.log_softmax(reading.slots[read][taught], -1)).sum(-1)
+        own = character[taught]
+        blended = torch.lerp(own, torch.where(agrees, soft, own), weights.teacher)
+        character = character.index_put((taught.nonzero()[:, 0],), blended)
+        slot_weight = slot_weight.index_put(
+            (taught.nonzero()[:, 0],), slot_weight[taught] * torch.where(agrees, 1.0, 1 - weights.teacher)
+        )
     parts = {"slots": (character * slot_weight).sum() / slot_weight.sum()}
     wanted = attention_targets(targets.centres)
     known = wanted.sum(-1) > 0.5

@@ -1,6 +1,6 @@
 """The reader's network: ten slots that look over an 8 x 32 map of the crop.
 
-A small residual net turns the 64 x 128 crop into the map. Its columns, in reading order, pass through two
+A small residual net turns the 64 x 128 crop into the map. Its columns, in reading order, pass through three
 transformer layers, so that each knows its neighbours; the map gets that knowledge back. Ten learned
 queries, one for each place in the plate text, attend over the map; a last transformer layer lets the slots
 agree with each other. Three more queries look for small letters stacked beside the serial. Against doubled
@@ -9,6 +9,7 @@ training only, one that reads a character or blank from each column (CTC).
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -46,25 +47,35 @@ def _convolution(
 
 
 class _Residual(nn.Module):
-    def __init__(self, channels: int) -> None:
+    """A residual block and *more* after it, which start as nothing: a net may grow between two runs."""
+
+    def __init__(self, channels: int, more: int = 0) -> None:
         super().__init__()
         self.body = nn.Sequential(
             _convolution(channels, channels), _convolution(channels, channels, relu=False)
         )
+        self.more = nn.Sequential(*(_Residual(channels) for _ in range(more)))
+        for block in self.more:
+            nn.init.zeros_(block.body[1][1].weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(x + self.body(x))
+        grown: Tensor = self.more(functional.relu(x + self.body(x)))
+        return grown
 
 
 class _Layer(nn.Module):
     """A pre-norm transformer layer, written out so that it exports to plain matrix products."""
 
-    def __init__(self, width: int, heads: int = 4) -> None:
+    def __init__(self, width: int, heads: int = 4, begin_as_nothing: bool = False) -> None:
         super().__init__()
         self.heads = heads
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
         self.mix, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        if begin_as_nothing:
+            for last in (self.out, self.narrow):
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         n, length, width = x.shape
@@ -89,15 +100,15 @@ class ReaderNet(nn.Module):
             _convolution(3, 24, 2),
             _convolution(24, 24),
             _convolution(24, 48, 2),
-            _Residual(48),
+            _Residual(48, more=1),
             _convolution(48, 80, (2, 1)),
-            _Residual(80),
+            _Residual(80, more=2),
             nn.Conv2d(80, width, 1),
         )
         self.place = nn.Parameter(torch.randn(1, ROWS * COLUMNS, width) * 0.02)
         self.column_place = nn.Parameter(torch.randn(1, COLUMNS, width) * 0.02)
         self.gather = nn.Linear(2 * width, width)
-        self.columns = nn.Sequential(_Layer(width), _Layer(width))
+        self.columns = nn.Sequential(_Layer(width), _Layer(width), _Layer(width, begin_as_nothing=True))
         self.column_norm = nn.LayerNorm(width)
         self.back = nn.Linear(width, width)
         self.map_norm = nn.LayerNorm(width)
@@ -141,6 +152,19 @@ class ReaderNet(nn.Module):
             self.column_character(columns),
             self.length(columns.mean(1)),
         )
+
+
+def load_reader(checkpoint: Path) -> ReaderNet:
+    """Return the network with what of *checkpoint* fits; what that lacks stays as it was made."""
+    net = ReaderNet()
+    have = net.state_dict()
+    saved = {
+        name: value.to(have[name].dtype) for name, value in torch.load(checkpoint).items() if name in have
+    }
+    fitting = {name: value for name, value in saved.items() if have[name].shape == value.shape}
+    print("made anew:", sorted(set(have) - set(fitting)) or "nothing", flush=True)
+    net.load_state_dict(have | fitting)
+    return net.eval()
 
 
 class ExportedReader(nn.Module):

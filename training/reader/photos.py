@@ -10,6 +10,7 @@ when they are believed.
 import argparse
 import csv
 import os
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,10 +20,22 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 from fast_plate_ocr import LicensePlateRecognizer
 
 from training import degrade
-from training.reader.samples import PREFIX_SLOTS, SLOTS, Samples, encode, region_index, save_chunk
+from training.reader.cells import find_cells
+from training.reader.net import ReaderNet, load_reader
+from training.reader.samples import (
+    ALPHABET,
+    PREFIX_SLOTS,
+    SLOTS,
+    Samples,
+    encode,
+    region_index,
+    save_chunk,
+)
+from training.reader.shuffle import shuffled
 from training.validation import state_pictures
 
 LABELLED = ("openimages_useu", "us_reddit_plat", "kaggle_cars433", "openlpr_faisal")
@@ -32,6 +45,9 @@ SECONDED_CONFIDENCE = 0.5
 """Enough where the second teacher reads the same in two of three views."""
 SMALLEST_PX = 44
 """Boxes narrower than this are not given to the teacher: nobody could say whether it is right."""
+
+HELD_EVERY, HELD_VIEWS = 14, 4
+"""One text of so many is held back to choose between snapshots by, in so many views."""
 
 COUNTRY_CODES = {
     "Austria": "AT",
@@ -242,22 +258,62 @@ def _sure_text(readings: list[Any], others: list[Any], width_px: float) -> str |
     return text if sure else None
 
 
-def views_of(reads: list[Read], views: int, seed: int) -> Samples:
-    """Return *views* altered crops of each read, shuffled."""
+def held_back(read: Read) -> bool:
+    """Whether a plate is kept out of training: by its text, so that no other picture of it is in."""
+    return read.text is not None and zlib.crc32(read.text.encode()) % HELD_EVERY == 0
+
+
+def views_of(
+    reads: list[Read], views: int, seed: int, net: ReaderNet, teacher: LicensePlateRecognizer
+) -> Samples:
+    """Return *views* altered crops of each read, shuffled, and what the *teacher* says of each.
+
+    Every other one has its characters in another order, where *net* finds them and then reads the new text
+    on the plain picture.
+    """
     rng = np.random.default_rng(seed)
-    order = rng.permutation(np.repeat(np.arange(len(reads)), views))
-    images = np.stack([degrade.degrade_photo(rng, reads[i].picture, reads[i].box) for i in order])
-    slots = np.stack([encode(reads[i].text) for i in order])
-    prefixes = np.stack([encode(reads[i].prefix, PREFIX_SLOTS) for i in order])
-    regions = np.array([region_index(reads[i].jurisdiction) for i in order], np.int64)
-    return Samples(images, slots, prefixes, regions, np.full((len(order), SLOTS, 2), np.nan, np.float32))
+    images, texts, chosen = [], [], []
+    for place, read in enumerate(reads):
+        cells = None if read.text is None else find_cells(net, read.picture, read.box, read.text)
+        for view in range(views):
+            picture, text = read.picture, read.text
+            if cells is not None and text is not None and view % 2:
+                other, new = shuffled(rng, picture, cells, text)
+                if find_cells(net, other, read.box, new) is not None:
+                    picture, text = other, new
+            images.append(degrade.degrade_photo(rng, picture, read.box))
+            texts.append(text)
+            chosen.append(place)
+    order = rng.permutation(len(images))
+    pictures = np.stack(images)[order]
+    slots = np.stack([encode(texts[i]) for i in order])
+    prefixes = np.stack([encode(reads[chosen[i]].prefix, PREFIX_SLOTS) for i in order])
+    regions = np.array([region_index(reads[chosen[i]].jurisdiction) for i in order], np.int64)
+    changed = sum(texts[i] != reads[chosen[i]].text for i in order)
+    print(f"{len(reads)} plates, {len(order)} views, {changed} with another text", flush=True)
+    centres = np.full((len(order), SLOTS, 2), np.nan, np.float32)
+    return Samples(pictures, slots, prefixes, regions, centres, _said(teacher, pictures))
+
+
+def _said(teacher: LicensePlateRecognizer, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+    """Return the teacher's probabilities, shape (n, SLOTS, len(ALPHABET))."""
+    session = teacher.model
+    said = [
+        session.run(None, {session.get_inputs()[0].name: pictures[start : start + 64]})[0]
+        for start in range(0, len(pictures), 64)
+    ]
+    return np.concatenate(said).reshape(len(pictures), SLOTS, len(ALPHABET)).astype(np.float16)
 
 
 def main() -> None:
-    """Write the chunks `labelled`, `street` and `states` into --out."""
+    """Write the chunks `held` and, for each seed N, `labelled-N`, `street-N` and `states-N` into --out."""
     parser = argparse.ArgumentParser(description="make training views of real plates")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--views", type=int, default=12)
+    parser.add_argument("--seed", type=int, nargs="+", default=[11])
+    parser.add_argument(
+        "--net", type=Path, required=True, help="checkpoint of the reader that finds characters"
+    )
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     shared = shared_folder()
@@ -272,12 +328,19 @@ def main() -> None:
             ("cct_xs_v1_global", "cct_xs_v1_global_plate_config"),
         )
     )
+    torch.set_num_threads(1)
+    net = load_reader(arguments.net)
     banned = validation_texts(shared / "data")
     data = shared / "data"
     kinds = {"labelled": labelled_photos(data), "street": street_photos(data), "states": state_photos(data)}
-    for name, photos in kinds.items():
-        reads = list(teach(photos, teacher, second, banned))
-        save_chunk(views_of(reads, arguments.views, 11), arguments.out / name)
+    reads = {name: list(teach(photos, teacher, second, banned)) for name, photos in kinds.items()}
+    held = [read for each in reads.values() for read in each if held_back(read)]
+    save_chunk(views_of(held, HELD_VIEWS, 0, net, teacher), arguments.out / "held")
+    for seed in arguments.seed:
+        for name in kinds:
+            learnt = [read for read in reads[name] if not held_back(read)]
+            samples = views_of(learnt, arguments.views, seed, net, teacher)
+            save_chunk(samples, arguments.out / f"{name}-{seed}")
 
 
 if __name__ == "__main__":

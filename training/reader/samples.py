@@ -1,6 +1,6 @@
 """Samples as arrays, and the pre-rendered ones on disk.
 
-A chunk is a folder of three .npy files, written whole and renamed at the end, so that a training run may
+A chunk is a folder of .npy files, written whole and renamed at the end, so that a training run may
 pick up new chunks while a renderer is still at work. Rendering takes 6 ms a crop and core: it never runs
 inside the training loop.
 
@@ -46,6 +46,8 @@ class Samples:
     """Shape (n,): places in REGIONS or UNKNOWN."""
     centres: npt.NDArray[np.float32]
     """Shape (n, SLOTS, 2): x and y of the characters as shares of the crop; NaN where unknown."""
+    teacher: npt.NDArray[np.float16] | None = None
+    """Shape (n, SLOTS, len(ALPHABET)): the probabilities that a teacher gives each character."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -97,6 +99,8 @@ def save_chunk(samples: Samples, folder: Path) -> None:
     np.save(partial / "centres.npy", samples.centres)
     labels = np.concatenate([samples.slots, samples.prefixes, samples.regions[:, None]], axis=1)
     np.save(partial / "labels.npy", labels)
+    if samples.teacher is not None:
+        np.save(partial / "teacher.npy", samples.teacher)
     partial.rename(folder)
 
 
@@ -107,12 +111,14 @@ def load_chunk(folder: Path) -> Samples:
     images = np.load(folder / "images.npy", mmap_mode="r")
     end = SLOTS + PREFIX_SLOTS
     centres = np.load(folder / "centres.npy")
-    return Samples(images, labels[:, :SLOTS], labels[:, SLOTS:end], labels[:, end], centres)
+    taught = folder / "teacher.npy"
+    teacher = np.load(taught) if taught.exists() else None
+    return Samples(images, labels[:, :SLOTS], labels[:, SLOTS:end], labels[:, end], centres, teacher)
 
 
-def load_chunks(root: Path) -> list[Samples]:
-    """Return all complete chunks under *root*."""
-    return [load_chunk(folder) for folder in sorted(root.iterdir()) if folder.suffix != ".partial"]
+def load_chunks(root: Path, names: str = "*") -> list[Samples]:
+    """Return all complete chunks under *root* whose name fits the pattern *names*."""
+    return [load_chunk(folder) for folder in sorted(root.glob(names)) if folder.suffix != ".partial"]
 
 
 def main() -> None:

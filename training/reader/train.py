@@ -3,10 +3,11 @@
     python -m training.reader.train training/reader/first.toml
 
 The run is measured in minutes, not epochs, for the machine is shared. The rate is constant, then falls to
-nought; real plates enter in a small share and grow to a third. A snapshot is exported every few minutes, so
-that others can use it while the run goes on. Set MALLOC_ARENA_MAX=1, MALLOC_MMAP_MAX_=0 and large
-MALLOC_TRIM_THRESHOLD_ and MALLOC_TOP_PAD_ (twice the speed), and OMP_WAIT_POLICY=PASSIVE where other work
-shares the processor (four times the speed, measured at a load of eleven on two cores).
+nought; real plates enter in a small share and grow to a third. Every few minutes a snapshot is kept. Several
+processes may share a run, one for each core: each has its own batches, and their gradients are averaged at
+every step. Set MALLOC_ARENA_MAX=1, MALLOC_MMAP_MAX_=0 and large MALLOC_TRIM_THRESHOLD_ and MALLOC_TOP_PAD_
+(twice the speed), and OMP_WAIT_POLICY=PASSIVE where other work shares the processor (four times the speed,
+measured at a load of eleven on two cores).
 """
 
 import argparse
@@ -14,7 +15,7 @@ import copy
 import json
 import time
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.distributed as dist
+import torch.multiprocessing
 from torch import Tensor
 
 from training.reader.export import export
 from training.reader.loss import Targets, Weights, reader_loss
 from training.reader.measure import ValidationSet, share_exact, validation_sets
-from training.reader.net import ReaderNet, Reading
+from training.reader.net import ReaderNet, Reading, load_reader
 from training.reader.photos import shared_folder
-from training.reader.samples import ALPHABET, Samples, load_chunk, load_chunks
+from training.reader.samples import ALPHABET, SLOTS, Samples, load_chunk, load_chunks
+from training.reader.vary import Variation
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,10 @@ class RunConfig:
     fall_from: float
     """Share of the run after which the rate falls to nought."""
     ema: float
-    threads: int
+    processes: int
+    """One core each."""
+    variation: float
+    """How far crops are altered each time they come back; see `vary.Variation`."""
     bfloat16: bool
     """Mixed precision; 2.4 times faster on processors with AMX, slower on those without."""
     labelled: tuple[float, float]
@@ -62,6 +69,8 @@ class RunConfig:
     real_dir: str
     """Relative to the repository's parent folder."""
     snapshot_minutes: float
+    snapshot_dir: str
+    """Where every snapshot's weights are kept, to choose among them or average them; likewise relative."""
     model: str
     resume: str
     """Checkpoint to start from; empty for none."""
@@ -78,28 +87,31 @@ def load_config(path: Path) -> RunConfig:
 class Feed:
     """Batches from rendered and real chunks; new chunks are found by refresh()."""
 
-    def __init__(self, config: RunConfig, root: Path) -> None:
+    def __init__(self, config: RunConfig, root: Path, seed: int) -> None:
         self._config, self._root = config, root
-        self._rng = np.random.default_rng(config.seed)
+        self._rng = np.random.default_rng(seed)
         self._shares = {
             "labelled": config.labelled,
             "street": config.street,
             "states": config.states,
             "nothing": config.nothing,
         }
-        self._real = {name: load_chunk(root / config.real_dir / name) for name in self._shares}
+        self._vary = Variation(seed, config.variation)
+        self._real: dict[str, list[Samples]] = {}
         self._rendered: list[Samples] = []
         self.refresh()
 
     def refresh(self) -> int:
-        """Look for new rendered chunks; return how many crops there are."""
+        """Look for new chunks; return how many rendered crops there are."""
+        real = self._root / self._config.real_dir
+        self._real = {name: load_chunks(real, f"{name}*") for name in self._shares}
         self._rendered = load_chunks(self._root / self._config.rendered_dir)
         return sum(len(chunk) for chunk in self._rendered)
 
     def contents(self) -> dict[str, int]:
         """Return how many crops there are of each kind; those of real plates are altered views."""
-        real = {name: len(samples) for name, samples in self._real.items()}
-        return {"rendered": sum(len(chunk) for chunk in self._rendered), **real}
+        kinds = {"rendered": self._rendered, **self._real}
+        return {name: sum(len(chunk) for chunk in chunks) for name, chunks in kinds.items()}
 
     def batch(self, progress: float) -> tuple[Tensor, Targets]:
         """Return crops and targets for a run that is *progress* (0..1) old."""
@@ -111,27 +123,27 @@ class Feed:
             size -= count
         # Two chunks a batch: reading a memory map is cheap, seeking in all of them is not.
         for count in (size // 2, size - size // 2):
-            parts.append(self._take(self._rendered[int(self._rng.integers(len(self._rendered)))], count))
-        images = self._vary(np.concatenate([part[0] for part in parts]))
-        known = [torch.from_numpy(np.concatenate([part[i] for part in parts])) for i in (1, 2, 3, 4)]
-        return torch.from_numpy(images), Targets(*known)
+            parts.append(self._take(self._rendered, count))
+        joined = [torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True)]
+        images, slots, prefixes, regions, centres, teacher = joined
+        images, centres = self._vary(images, centres)
+        return images, Targets(slots, prefixes, regions, centres, teacher)
 
-    def _take(self, samples: Samples, count: int) -> tuple[npt.NDArray[Any], ...]:
+    def _take(self, chunks: list[Samples], count: int) -> tuple[npt.NDArray[Any], ...]:
+        samples = chunks[int(self._rng.integers(len(chunks)))]
         chosen = np.sort(self._rng.integers(len(samples), size=count))
+        if samples.teacher is None:
+            teacher = np.full((count, SLOTS, len(ALPHABET)), np.nan, np.float32)
+        else:
+            teacher = samples.teacher[chosen].astype(np.float32)
         return (
             samples.images[chosen],
             samples.slots[chosen],
             samples.prefixes[chosen],
             samples.regions[chosen],
             samples.centres[chosen],
+            teacher,
         )
-
-    def _vary(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Another brightness and contrast each time a crop comes back."""
-        n = len(images)
-        gain = self._rng.uniform(0.75, 1.2, (n, 1, 1, 1)).astype(np.float32)
-        shift = self._rng.uniform(-20, 20, (n, 1, 1, 1)).astype(np.float32)
-        return np.asarray(np.clip(images * gain + shift, 0, 255), np.uint8)
 
 
 def rate_at(config: RunConfig, progress: float, step: int) -> float:
@@ -178,15 +190,6 @@ def _checked(net: ReaderNet, sets: list[ValidationSet]) -> dict[str, float]:
     return {each.name: round(share_exact(read_texts(net, each.images), each.texts)[1], 4) for each in sets}
 
 
-def _resume(net: ReaderNet, path: Path) -> None:
-    """Load what of the checkpoint fits; what it lacks or has in another shape stays as it was made."""
-    have = net.state_dict()
-    saved = {k: v.float() if v.dtype == torch.half else v for k, v in torch.load(path).items()}
-    fitting = {k: v for k, v in saved.items() if k in have and have[k].shape == v.shape}
-    print("made anew:", sorted(set(have) - set(fitting)), flush=True)
-    net.load_state_dict(have | fitting)
-
-
 def _save(net: ReaderNet, path: Path) -> None:
     half = {
         name: value.half() if value.dtype.is_floating_point else value
@@ -195,76 +198,123 @@ def _save(net: ReaderNet, path: Path) -> None:
     torch.save(half, path)
 
 
-def run(config: RunConfig, name: str) -> None:
-    """Train to the end; leave log, curve, checkpoint and model."""
+def _held(root: Path) -> ValidationSet:
+    """What of the training pictures is held back, to choose snapshots by."""
+    samples = load_chunk(root / "held")
+    texts = ["".join(ALPHABET[i] for i in row).rstrip("_") for row in samples.slots]
+    return ValidationSet("held_back", np.array(samples.images), texts, [""] * len(texts))
+
+
+def _step(net: ReaderNet, feed: Feed, config: RunConfig, progress: float) -> dict[str, float]:
+    """Leave the gradients of one batch; return the parts of its loss."""
+    crops, targets = feed.batch(progress)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.bfloat16):
+        low = net(crops)
+    reading = Reading(*(getattr(low, each.name).float() for each in fields(Reading)))
+    weights = Weights(attention=0.3 if progress < 0.4 else config.late_attention, pad=config.pad)
+    loss, parts = reader_loss(reading, targets, weights)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return parts
+
+
+def _share_gradients(net: ReaderNet, minutes: float) -> float:
+    """Give all processes the mean of their gradients; return the mean of their *minutes*, by which all go."""
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    together = torch.cat([*(g.flatten() for g in gradients), torch.tensor([minutes])])
+    dist.all_reduce(together)
+    together /= dist.get_world_size()
+    start = 0
+    for gradient in gradients:
+        gradient.copy_(together[start : start + gradient.numel()].view_as(gradient))
+        start += gradient.numel()
+    return float(together[-1])
+
+
+def run(rank: int, config: RunConfig, name: str) -> None:
+    """Train to the end as process *rank*; the first leaves log, curve, checkpoint and model."""
     repository = Path(__file__).resolve().parents[2]
-    out = repository / "training/runs" / name
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    torch.set_num_threads(config.threads)
-    feed = Feed(config, repository.parent)
-    sets = validation_sets(shared_folder() / "data")
-    net = ReaderNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub lacks it
-    if config.resume:
-        _resume(net, repository / config.resume)
-    average = copy.deepcopy(net).eval()
-    kept, current = _floats(average), _floats(net)
+    torch.set_num_threads(1)
+    if config.processes > 1:
+        address = f"file://{repository.parent / 'reader-run.meeting'}"
+        dist.init_process_group("gloo", init_method=address, rank=rank, world_size=config.processes)
+    feed = Feed(config, repository.parent, 1000 * config.seed + rank)
+    start = repository / config.resume if config.resume else None
+    net = (load_reader(start) if start else ReaderNet()).train()
+    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub lacks it
     optimizer = torch.optim.AdamW(net.parameters(), lr=config.rate, weight_decay=0.01, fused=True)
-    log: list[dict[str, float]] = []
-    checks: list[dict[str, float]] = []
-    start, snapshots, step = time.monotonic(), 0, 0
-    sums: dict[str, float] = {}
-    with (out / "log.jsonl").open("w") as handle:
-        while (elapsed := (time.monotonic() - start) / 60) < config.minutes:
-            progress = elapsed / config.minutes
-            for group in optimizer.param_groups:
-                group["lr"] = rate_at(config, progress, step)
-            crops, targets = feed.batch(progress)
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.bfloat16):
-                low = net(crops)
-            reading = Reading(
-                low.slots.float(),
-                low.prefixes.float(),
-                low.regions.float(),
-                low.attention.float(),
-                low.columns.float(),
-                low.lengths.float(),
-            )
-            weights = Weights(attention=0.3 if progress < 0.4 else config.late_attention, pad=config.pad)
-            loss, parts = reader_loss(reading, targets, weights)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0, foreach=True)
-            optimizer.step()
-            step += 1
-            with torch.no_grad():
-                torch._foreach_lerp_(kept, current, 1 - min(config.ema, step / (step + 10)))
-            for part, value in parts.items():
-                sums[part] = sums.get(part, 0.0) + value / 100
-            if step % 100 == 0:
-                entry = {
-                    "crops": step * config.batch,
-                    "minutes": round(elapsed, 2),
-                    **{k: round(v, 4) for k, v in sums.items()},
-                }
-                log.append(entry)
-                handle.write(json.dumps(entry) + "\n")
-                handle.flush()
-                sums = {}
-            if elapsed > config.snapshot_minutes * (snapshots + 1):
-                snapshots += 1
-                check = {"crops": float(step * config.batch), **_checked(average, sets)}
-                checks.append(check)
-                handle.write(json.dumps({"check": check, "rendered": feed.refresh()}) + "\n")
-                export(average, repository / config.model)
-                _save(average, repository / "training/reader/checkpoint.pt")
-                _draw_curve(log, checks, out / "curve.png")
-        checks.append({"crops": float(step * config.batch), **_checked(average, sets)})
-        handle.write(json.dumps({"check": checks[-1]}) + "\n")
-    (out / "data.json").write_text(json.dumps(feed.contents(), indent=1) + "\n")
-    export(average, repository / config.model)
-    _save(average, repository / "training/reader/checkpoint.pt")
-    _draw_curve(log, checks, out / "curve.png")
+    keeper = _Keeper(config, name, net, feed) if rank == 0 else None
+    began, step, elapsed = time.monotonic(), 0, 0.0
+    while elapsed < config.minutes:
+        progress = elapsed / config.minutes
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(config, progress, step)
+        optimizer.zero_grad(set_to_none=True)
+        parts = _step(net, feed, config, progress)
+        elapsed = (time.monotonic() - began) / 60
+        if config.processes > 1:
+            elapsed = _share_gradients(net, elapsed)
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0, foreach=True)
+        optimizer.step()
+        step += 1
+        if keeper:
+            keeper.after_step(step, elapsed, parts)
+        if step % 2000 == 0:
+            feed.refresh()
+    if keeper:
+        keeper.finish(step)
+
+
+class _Keeper:
+    """The average of the weights, the log, the curve and the snapshots."""
+
+    def __init__(self, config: RunConfig, name: str, net: ReaderNet, feed: Feed) -> None:
+        self._config, self._net, self._feed = config, net, feed
+        self._repository = Path(__file__).resolve().parents[2]
+        root = self._repository.parent
+        self._out = self._repository / "training/runs" / name
+        self._snapshots = root / config.snapshot_dir
+        self._snapshots.mkdir(parents=True, exist_ok=True)
+        self._sets = [_held(root / config.real_dir), *validation_sets(shared_folder() / "data")]
+        self._average = copy.deepcopy(net).eval()
+        self._log: list[dict[str, float]] = []
+        self._checks: list[dict[str, float]] = []
+        self._sums: dict[str, float] = {}
+        self._handle = (self._out / "log.jsonl").open("w", buffering=1)
+
+    def after_step(self, step: int, elapsed: float, parts: dict[str, float]) -> None:
+        """Average, and from time to time log and keep a snapshot."""
+        config = self._config
+        with torch.no_grad():
+            share = 1 - min(config.ema, step / (step + 10))
+            torch._foreach_lerp_(_floats(self._average), _floats(self._net), share)
+        for part, value in parts.items():
+            self._sums[part] = self._sums.get(part, 0.0) + value / 100
+        if step % 100 == 0:
+            entry = {"crops": self._crops(step), "minutes": round(elapsed, 2)}
+            self._log.append(entry | {part: round(value, 4) for part, value in self._sums.items()})
+            self._handle.write(json.dumps(self._log[-1]) + "\n")
+            self._sums = {}
+        if elapsed > config.snapshot_minutes * (len(self._checks) + 1):
+            self._snapshot(step)
+
+    def finish(self, step: int) -> None:
+        """Keep what the run came to."""
+        self._snapshot(step)
+        export(self._average, self._repository / self._config.model)
+        _save(self._average, self._repository / "training/reader/checkpoint.pt")
+        (self._out / "data.json").write_text(json.dumps(self._feed.contents(), indent=1) + "\n")
+        self._handle.close()
+
+    def _crops(self, step: int) -> float:
+        return float(step * self._config.batch * self._config.processes)
+
+    def _snapshot(self, step: int) -> None:
+        check = {"crops": self._crops(step), **_checked(self._average, self._sets)}
+        self._checks.append(check)
+        self._handle.write(json.dumps({"check": check}) + "\n")
+        _save(self._average, self._snapshots / f"{len(self._checks):02d}.pt")
+        _draw_curve(self._log, self._checks, self._out / "curve.png")
 
 
 def main() -> None:
@@ -276,7 +326,10 @@ def main() -> None:
     folder = Path(__file__).resolve().parents[1] / "runs" / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(arguments.config.read_text())
-    run(config, name)
+    if config.processes == 1:
+        run(0, config, name)
+    else:
+        torch.multiprocessing.spawn(run, (config, name), nprocs=config.processes)
 
 
 if __name__ == "__main__":
