@@ -20,9 +20,9 @@ import structlog
 
 from edge.phonetic import Alphabet, card, correction_card
 from edge.sound_process import SoundFailedError, SoundProcess
-from edge.tones import length_s, pcm_of, tone, wav_of
+from edge.tones import RATE_HZ, length_s, pcm_of, tone, wav_of
 from hotlist_cache.entry import Priority
-from hotlist_cache.hit import Alert, Correction
+from hotlist_cache.hit import Alert, Correction, Outcome
 
 _log = structlog.get_logger(__name__)
 
@@ -103,6 +103,7 @@ class _Act:
     priority: Priority
     order: int
     text: str = field(repr=False)
+    possible: bool = False
     tone_started_ns: int | None = None
     player: SoundProcess | None = None
     renderer: SoundProcess | None = None
@@ -111,6 +112,10 @@ class _Act:
     spoken: bool = False
     to_file: bool = False
     wav: Path | None = None
+
+    def tone(self, rate_hz: int = RATE_HZ) -> bytes:
+        """What is heard first, 16-bit mono PCM."""
+        return tone(self.priority, rate_hz, possible=self.possible)
 
 
 class Sounder:
@@ -142,11 +147,13 @@ class Sounder:
             self._trouble("espeak-ng is not installed: alerts are tones alone; run apt-get install espeak-ng")
         self._output = "device" if self._device else "files"
         for priority in Priority:
-            tone(priority)  # made now, so that the first alert need not wait for it
+            for possible in (False, True):
+                tone(priority, possible=possible)  # made now, so that the first alert need not wait for it
 
     def alert(self, alert: Alert, now: datetime) -> None:
         """Sound *alert* at *now* (aware UTC), or queue it behind what is as urgent and came first."""
-        self._submit(alert.alert_id, alert.priority, card(alert, now, self._config.alphabet))
+        possible = alert.hit.outcome is Outcome.POSSIBLE
+        self._submit(alert.alert_id, alert.priority, card(alert, now, self._config.alphabet), possible)
 
     def correct(self, correction: Correction) -> None:
         """Say, as loudly as its alert was said, that its hit is gone."""
@@ -206,12 +213,12 @@ class Sounder:
         for process in self._stopped:
             process.wait(1.0)
 
-    def _submit(self, alert_id: str, priority: Priority, text: str) -> None:
+    def _submit(self, alert_id: str, priority: Priority, text: str, possible: bool = False) -> None:
         if self._config.muted and priority < Priority.HIGH:
             self._silenced += 1
             return
         self._order += 1
-        act = _Act(alert_id, priority, self._order, text)
+        act = _Act(alert_id, priority, self._order, text, possible)
         heapq.heappush(self._queue, (-priority, act.order, act))
         current = self._current
         if current is not None and priority is Priority.HIGH and current.priority < Priority.HIGH:
@@ -225,7 +232,7 @@ class Sounder:
             _, _, act = heapq.heappop(self._queue)
             self._current = act
             act.to_file = not self._device
-            self._play(act, wav_of(tone(act.priority)), length_s(tone(act.priority)))
+            self._play(act, wav_of(act.tone()), length_s(act.tone()))
             # The tone goes first: starting and rendering speech costs time that the officer need not wait.
             if self._speech:
                 self._render(act)
@@ -294,7 +301,7 @@ class Sounder:
             self._speak(act, act.speech)
             return
         act.tone_started_ns = None  # nobody heard it
-        self._write(act, wav_of(tone(act.priority)))
+        self._write(act, wav_of(act.tone()))
 
     def _write(self, act: _Act, wav: bytes) -> None:
         path = self._wav_dir / f"alert-{act.alert_id}.wav"
@@ -352,7 +359,7 @@ class Sounder:
             return
         act.speech = None
         pause = bytes(2 * round(_PAUSE_S * rate_hz))
-        self._write(act, wav_of(tone(act.priority, rate_hz) + pause + pcm, rate_hz))
+        self._write(act, wav_of(act.tone(rate_hz) + pause + pcm, rate_hz))
 
     def _speech_failed(self, act: _Act, why: str) -> None:
         self._speech_failures += 1

@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from hotlist_cache.entry import Priority
-from hotlist_cache.hit import Alert, Correction, HotlistHit, MatchForm, MatchKind, StateMatch
+from hotlist_cache.hit import Alert, Correction, HotlistHit, MatchForm, MatchKind, Outcome, StateMatch
 from recognizer.plate import Jurisdiction
 
 
@@ -142,6 +142,7 @@ def card(alert: Alert, now: datetime, alphabet: Alphabet = Alphabet.APCO) -> str
         "Advisory only, list is stale" if alert.advisory_only else "",
         "Read corrected" if hit.read.revises is not None else "",
         _PRIORITIES[alert.priority],
+        "Possible hit" if hit.outcome is Outcome.POSSIBLE else "",
         _speakable(entry.list_name) or "Listed plate",
         spell(hit.read.plate, alphabet),
         _prefix(hit, alphabet),
@@ -185,7 +186,7 @@ def _plate_doubt(hit: HotlistHit, alphabet: Alphabet) -> str:
     if hit.kind is MatchKind.WILDCARD:
         return "Partial plate, check plate"
     if hit.kind is MatchKind.EXACT and not hit.differing:
-        return ""
+        return "Check plate" if hit.outcome is Outcome.POSSIBLE else ""
     read, (_, listed) = hit.read.plate, hit.listed
     comparable = len(read) == len(listed) and all(0 <= i < min(len(read), 10) for i in hit.differing)
     if not comparable or not 1 <= len(hit.differing) <= 2:

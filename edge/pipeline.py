@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from camera.frame import Frame
-from hotlist_cache.hit import Alert, Correction, HotlistHit, StateMatch
+from hotlist_cache.hit import Alert, Correction, HotlistHit, Outcome
 from recognizer.read import PlateCandidate, PlateRead
 
 _REMEMBERED = 100
@@ -118,7 +118,7 @@ class Pipeline:
     def _corrected(self, item: ReadWithHits, told: Sequence[Alert]) -> list[Correction]:
         """Return which alerts no longer hold with *item*, and remember those that do."""
         read, before = item.read, self._told.pop(item.read.revises or "", ())
-        met = {hit.entry.entry_id for hit in item.hits if hit.state is not StateMatch.DIFFERENT}
+        met = {hit.entry.entry_id for hit in item.hits if hit.outcome is not Outcome.NONE}
         corrections = [
             Correction(alert, read, hit_gone=alert.hit.entry.entry_id not in met)
             for alert in before

@@ -1,7 +1,8 @@
 """The tone of each priority, made from arithmetic, and WAV files in memory.
 
 Told apart by number of notes and direction, not by loudness alone: one note is low, two rising notes are
-medium, a hurried figure of six is high. All fundamentals lie between 500 and 1000 Hz, inside the band that
+medium, a hurried figure of six is high, and two falling notes are a possible hit, whose plate is to be
+checked first. All fundamentals lie between 500 and 1000 Hz, inside the band that
 ISO 7731 recommends for warnings, and every note fades in: a shrill or sudden sound makes a driver flinch.
 """
 
@@ -27,16 +28,18 @@ _NOTES: dict[Priority, tuple[tuple[float, float], ...]] = {
     Priority.MEDIUM: ((587.33, 0.17), (_SILENCE_HZ, 0.04), (783.99, 0.26)),
     Priority.HIGH: ((659.26, 0.12), (880.00, 0.14)) * 3,
 }
+_POSSIBLE = ((783.99, 0.17), (_SILENCE_HZ, 0.04), (587.33, 0.26))
 _PEAK = {Priority.LOW: 0.40, Priority.MEDIUM: 0.50, Priority.HIGH: 0.65}
 _HARMONICS = ((1, 0.74), (2, 0.19), (3, 0.07))
 """(multiple, share); the shares sum to 1. A bare sine is hard to locate, more overtones are harsh."""
 
 
 @cache
-def tone(priority: Priority, rate_hz: int = RATE_HZ) -> bytes:
-    """Return the tone of *priority* as 16-bit little-endian mono PCM, always the same bytes."""
+def tone(priority: Priority, rate_hz: int = RATE_HZ, *, possible: bool = False) -> bytes:
+    """Return the tone of *priority*, or that of a *possible* hit as loud as it, as 16-bit little-endian mono
+    PCM, always the same bytes."""
     samples = array.array("h")
-    for frequency_hz, length_s in _NOTES[priority]:
+    for frequency_hz, length_s in _POSSIBLE if possible else _NOTES[priority]:
         samples.extend(_note(frequency_hz, length_s, _PEAK[priority], rate_hz))
     if sys.byteorder == "big":
         samples.byteswap()

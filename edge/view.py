@@ -54,7 +54,7 @@ def alerts_table(alerts: Iterable[Alert]) -> Table:
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
-    for column in ("UTC", "read", "listed", "state", "match", "list", "priority"):
+    for column in ("UTC", "read", "listed", "state", "match", "sure", "list", "priority"):
         table.add_column(column, no_wrap=column != "list")
     for alert in alerts:
         hit = alert.hit
@@ -64,6 +64,7 @@ def alerts_table(alerts: Iterable[Alert]) -> Table:
             hit.entry.pattern,
             f"{hit.entry.jurisdiction or 'any'}{_STATE_MARK[hit.state]}",
             hit.kind.value + ("" if hit.form is MatchForm.PLATE else ", prefix"),
+            f"{min(99, int(100 * hit.probability))} %",
             hit.entry.list_name,
             "corrected"
             if alert.corrected

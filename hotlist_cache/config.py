@@ -20,20 +20,19 @@ class HotlistConfig:
     max_clock_lead_s: float = 600.0
     """A list issued further in the future than this by the unit's clock is refused."""
 
-    min_look_alike_probability: float = 0.02
-    """A listed character that looks like the one read counts if the reader finds it at least so likely."""
-    min_other_probability: float = 0.25
-    """A listed character of any shape counts if the reader finds it at least so likely."""
-    unsure_below: float = 0.5
-    """Where the reader finds its own character less likely than this, all that look like it count."""
-    max_unsure_characters: int = 2
-    """A read with more unsure characters than this is too poor for the rule above."""
-    fold_needs_support: bool = False
-    """Whether O for 0 and I for 1 need the reader's support too.
-
-    Off by default: several states print them alike and some feeds write O as 0, so how sure the reader is
-    of one of them says nothing about the list.
-    """
+    hit_probability: float = 0.5
+    """A plate at least so likely to be the listed one is a hit."""
+    possible_probability: float = 0.05
+    """One at least so likely is a possible hit: another tone, "check plate". Below it nothing is told, but of
+    what reads exactly as listed."""
+    wanted_share: float = 0.002
+    """Of vehicles that pass, those on a list. Departments report one in a thousand to one in a hundred."""
+    vehicles_around: float = 5_000_000.0
+    """Vehicles that might pass: no listed one is met oftener than any one of them."""
+    home: str = ""
+    """Jurisdiction of most vehicles around, as "US-CA"; empty: as many of each as the list holds."""
+    shared_serials: float = 0.1
+    """How likely another state has issued the same text, in [0, 1]."""
 
     min_state_confidence: float = 0.5
     """Below this the reader's opinion of the jurisdiction is not heard."""
@@ -48,15 +47,19 @@ class HotlistConfig:
     def __post_init__(self) -> None:
         for name in (
             "max_shrink",
-            "min_look_alike_probability",
-            "min_other_probability",
-            "unsure_below",
+            "hit_probability",
+            "wanted_share",
+            "shared_serials",
             "min_state_confidence",
             "min_different_state_confidence",
             "sure_confidence",
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1")
-        for name in ("max_age_h", "cooldown_s", "max_clock_lead_s", "max_unsure_characters", "sure_frames"):
+        if not 0 < self.possible_probability < min(self.hit_probability + 1e-9, 1):
+            raise ValueError("possible_probability must lie between 0 and hit_probability, 0 excluded")
+        if not self.vehicles_around >= 1:
+            raise ValueError("vehicles_around must be at least 1")
+        for name in ("max_age_h", "cooldown_s", "max_clock_lead_s", "sure_frames"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative")

@@ -17,6 +17,16 @@ class MatchKind(StrEnum):
     WILDCARD = "wildcard"
 
 
+class Outcome(StrEnum):
+    """What a hit is to the officer."""
+
+    HIT = "hit"
+    POSSIBLE = "possible hit"
+    """Another tone, "check plate"."""
+    NONE = "none"
+    """Recorded, not told."""
+
+
 class MatchForm(StrEnum):
     """Which text of the read met the entry: lists write stacked letters first, last or not at all."""
 
@@ -66,6 +76,44 @@ class HotlistHit:
     among the stacked letters is none of them: `listed` tells."""
     list_age: ListAge
     form: MatchForm = MatchForm.PLATE
+    text_probability: float = 1.0
+    """That the plate bears the listed text, against all other plates there are, in [0, 1]. Of a partial
+    plate: that the characters it names are read right."""
+    state_probability: float = 1.0
+    """That it is of the listed state, if it bears the listed text; 1 where the list names none."""
+    outcome: Outcome = Outcome.HIT
+
+    @property
+    def probability(self) -> float:
+        """That the plate is the listed one, text and state."""
+        return self.text_probability * self.state_probability
+
+    @property
+    def misread(self) -> tuple[str, ...]:
+        """What differs, for a person: "3rd character reads B, listed 8"."""
+        _, listed = self.listed
+        if len(listed) != len(self.read.plate):
+            return ()
+        return tuple(
+            f"{_ordinal(i + 1)} character reads {self.read.plate[i]}, listed {listed[i]}"
+            for i in self.differing
+        )
+
+    def explain(self, now: datetime) -> str:
+        """Return in one line for a person why this is a hit at *now* (aware UTC). It holds plates."""
+        hours = self.list_age.age(now) / timedelta(hours=1)
+        listed = f"listed {self.entry.pattern}" + (
+            f" ({self.entry.jurisdiction})" if self.entry.jurisdiction else ", no state"
+        )
+        parts = [
+            self.outcome.value,
+            f"{listed}, read {self.read.prefix}{self.read.plate}",
+            *self.misread,
+            f"plate {_percent(self.text_probability)}, state {self.state.value}"
+            f" {_percent(self.state_probability)}",
+            f"list {self.list_age.snapshot_sequence}, {hours:.1f} h old",
+        ]
+        return "; ".join(parts)
 
     @property
     def listed(self) -> tuple[str, str]:
@@ -105,3 +153,12 @@ class Correction:
     """What the vehicle reads now."""
     hit_gone: bool
     """The entry of the alert is not met any more. Otherwise it is met by the new plate."""
+
+
+def _ordinal(number: int) -> str:
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
+
+
+def _percent(probability: float) -> str:
+    """Never 0 % or 100 %: neither is ever known."""
+    return f"{min(max(100 * probability, 0.1), 99.9):.1f} %"

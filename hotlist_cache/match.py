@@ -1,20 +1,23 @@
-"""Which entries of a list a read meets: exactly, but for look-alikes, or by a partial plate.
+"""How likely it is that a read is of a listed plate: exactly, but for misread characters, or by a part of it.
+
+Every text that the read may be of is weighed by how likely the picture is if it is that one (`evidence`), a
+listed one by how often listed plates are met, against all others there are (`prior`). So the same doubt
+counts more on a short list than on one of millions, where some listed plate is one character off nearly any
+other.
 
 The five million plates of a list stay what they are on the wire, a sorted column of numbers (`packed`).
-Beside it stands the same column with O taken as 0 and I as 1, sorted too, as the snapshot sorts by it. One
-binary search in the second finds what a read meets exactly and by folding; one more for each other character
-that the read itself holds possible finds what differs in one look-alike. Nothing is made of an entry until it
-is met.
+Beside it stands the same column with O taken as 0 and I as 1, sorted too, as the snapshot sorts by it: one
+binary search finds each text. Nothing is made of an entry until it is met.
 
 A plate with small letters stacked beside it stands in lists without them, with them first, or with them last.
 The reader does not say on which side they stand: a read that has a prefix is matched in all three forms.
-Only the plate's own characters have look-alikes; of stacked letters no more than O for 0 and I for 1 is
+Only the plate's own characters may be misread; of stacked letters no more than O for 0 and I for 1 is
 forgiven.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -23,10 +26,12 @@ import numpy.typing as npt
 from hotlist_cache.config import HotlistConfig
 from hotlist_cache.entry import Entry
 from hotlist_cache.errors import SnapshotRejectedError
-from hotlist_cache.hit import HotlistHit, ListAge, MatchForm, MatchKind, StateMatch
-from hotlist_cache.lookalike import alternatives, differing, supports_fold
-from hotlist_cache.packed import CODE, MAX_CHARACTERS, SHIFTS, pack_folded
+from hotlist_cache.evidence import Confusions, evidence
+from hotlist_cache.hit import HotlistHit, ListAge, MatchForm, MatchKind, Outcome, StateMatch
+from hotlist_cache.lookalike import DEFAULT_CONFUSIONS, differing
+from hotlist_cache.packed import CODE, KEY_BYTES, MAX_CHARACTERS, SHIFTS, pack_folded, unpack
 from hotlist_cache.patterns import PatternIndex
+from hotlist_cache.prior import PlatePrior, StatePrior
 from hotlist_cache.snapshot import Snapshot
 from recognizer.plate import Plate, fold
 from recognizer.read import PlateRead, Position
@@ -34,15 +39,134 @@ from recognizer.read import PlateRead, Position
 _KINDS = (MatchKind.EXACT, MatchKind.LOOK_ALIKE, MatchKind.WILDCARD)
 _FORMS = (MatchForm.PLATE, MatchForm.PREFIX_FIRST, MatchForm.PREFIX_LAST)
 _STATES = (StateMatch.SAME, StateMatch.UNKNOWN, StateMatch.DIFFERENT)
+_OUTCOMES = (Outcome.HIT, Outcome.POSSIBLE, Outcome.NONE)
+_LEAST_SHARE = 0.01
+"""A length less likely than this is not looked up."""
+_STATE_SAMPLE = 2000
+_OTHER_STATES = 50
 _CHUNK = 1 << 18  # keys folded at a time: 2 MB, so that the intermediate columns stay in the cache
 _AFTER_ALL = np.uint64(2**64 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """One way to take a read: its plate alone, with its stacked letters, or as fewer of its frames do."""
+
+    read: PlateRead
+    form: MatchForm
+    plate: Plate
+    positions: tuple[Position, ...]
+    share: float
+    """How likely it is that this is the length of the plate, in [0, 1]."""
+    as_read: bool
+    """Whether it is what the read says, not what a few frames or an unsure last character do."""
+    sure: range = range(0)
+    """Places of which nothing is doubted: stacked letters."""
+
+
+class TextIndex:
+    """Says how likely a read is of each listed text. Not changed by looking up: several threads may."""
+
+    def __init__(self, keys: npt.NDArray[np.uint64], config: HotlistConfig, confusions: Confusions) -> None:
+        """*keys* are those of the listed plates, sorted by what they are folded.
+
+        Raises ValueError if they are not.
+        """
+        folded = folded_keys(keys)
+        if not bool((folded[:-1] <= folded[1:]).all()):
+            raise ValueError("the plates are not sorted")
+        self._keys = folded.data
+        self._plates = keys
+        self._confusions = confusions
+        self._unknown = confusions.most
+        self._prior = PlatePrior(keys)
+        # A listed plate is one of those that pass; never oftener than any one vehicle of those around.
+        self._listed = min(config.wanted_share / max(len(keys), 1), 1 / config.vehicles_around)
+        self._needed = config.possible_probability / (1 - config.possible_probability)
+
+    def find(
+        self, plate: Plate, positions: tuple[Position, ...], share: float = 1.0, sure: range = range(0)
+    ) -> dict[int, float]:
+        """Return the number of each listed plate that the read may be of, with how likely it is to be.
+
+        *share* is how likely it is that the plate has so many characters; of the places *sure* nothing is
+        doubted. The text read is always among them
+        if it is listed, others if they are at least as likely as an alert needs.
+        """
+        if not 0 < len(plate) <= MAX_CHARACTERS:
+            return {}
+        folded = fold(plate)
+        base = int.from_bytes(pack_folded(folded), "big")
+        as_read = self._at(base)
+        if len(positions) != len(plate):
+            return dict.fromkeys(as_read, share)
+        # A listed text counts if it outweighs all others by what is needed; its own part is not among them.
+        weight = self._needed / (self._listed + self._needed * self._prior.most(len(plate)))
+        # All texts together are at least as likely as the one read: what is far below it cannot count, and
+        # nearly every read is so sure that nothing else does.
+        ratio = weight * self._prior.of(folded)
+        if not as_read and self._sure(positions, ratio):
+            return {}
+        said = evidence(plate, positions, self._confusions, sure)
+        whole = self._prior.all_of(said)
+        met = []
+        for changed, likelihood in said.texts(weight * whole):
+            key = base
+            for place, character in changed:
+                key += (CODE[character] - CODE[folded[place]]) << SHIFTS[place]
+            if found := self._at(key) if changed else as_read:
+                met.append((found, likelihood))
+        return self._weighed(met, whole, share) if met else {}
+
+    def holds(self, text: str) -> bool:
+        """Whether *text*, up to 10 characters, is listed; O is taken as 0 and I as 1."""
+        return bool(self._at(int.from_bytes(pack_folded(text), "big")))
+
+    def _sure(self, positions: tuple[Position, ...], ratio: float) -> bool:
+        """Whether no other character is *ratio* times as likely as the one read, anywhere."""
+        for position in positions:
+            own = position[0][1]
+            other = position[1][1] if len(position) > 1 else 0.0
+            if other + self._unknown >= ratio * own:
+                return False
+        return True
+
+    def _weighed(self, met: list[tuple[list[int], float]], whole: float, share: float) -> dict[int, float]:
+        listed = sum(likelihood * self._listed for _, likelihood in met)
+        # No other vehicle bears a listed text: its part of the whole is not among the others.
+        others = whole
+        for numbers, likelihood in met:
+            texts = {unpack(int(self._plates[number]).to_bytes(KEY_BYTES, "big")) for number in numbers}
+            others -= likelihood * sum(self._prior.of(text) for text in texts)
+        total = listed + max(others, 0.0)
+        return {
+            number: share * likelihood * self._listed / total
+            for numbers, likelihood in met
+            for number in numbers
+        }
+
+    def _at(self, key: int) -> list[int]:
+        # bisect over the array's memory: numpy's own search costs more for the one or few keys of a read.
+        folded = self._keys
+        number = bisect_left(folded, key)
+        found = []
+        while folded[number] == key:  # ends at the last: no plate has the key that stands there
+            found.append(number)
+            number += 1
+        return found
 
 
 class Hotlist:
     """A list in force, ready for reads. Not changed by matching: several threads may."""
 
-    def __init__(self, snapshot: Snapshot, config: HotlistConfig, new_id: Callable[[], str]) -> None:
-        """*new_id* gives a new random id at each call.
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        config: HotlistConfig,
+        new_id: Callable[[], str],
+        confusions: Confusions = DEFAULT_CONFUSIONS,
+    ) -> None:
+        """*new_id* gives a new random id at each call; *confusions* are those of the reader in use.
 
         Raises SnapshotRejectedError if the snapshot's plates are not sorted, or a pattern is malformed.
         """
@@ -53,90 +177,151 @@ class Hotlist:
         self._age = ListAge(
             snapshot.header.sequence, snapshot.header.issued_at, expires_at=snapshot.header.expires_at
         )
-        folded = _folded(np.frombuffer(snapshot.body.keys, dtype=">u8"))
-        if not bool((folded[:-1] <= folded[1:]).all()):
+        try:
+            self._texts = TextIndex(np.frombuffer(snapshot.body.keys, dtype=">u8"), config, confusions)
+        except ValueError:
             raise SnapshotRejectedError(
                 f"hotlist {snapshot.header.sequence}: its plates are not sorted; publish the list again"
-            )
-        self._keys = folded.data
+            ) from None
+        self._states = StatePrior(_states(snapshot), config.home)
         self._patterns = PatternIndex(snapshot.body.patterns())
 
     def match(self, read: PlateRead, now: datetime) -> tuple[HotlistHit, ...]:
         """Return a hit for each entry in force at *now* that *read* meets, the surest first.
 
-        That is: exact before look-alike before partial plate, the same state before an unknown before
-        another, fewer differing characters before more, a higher priority before a lower. An entry of another
-        state is among them: the alert policy is silent on it, but the record is not.
+        An entry of the very text that is read is always among them, if only of another state: the alert
+        policy is silent on it, but the record is not.
 
         Raises SnapshotRejectedError if an entry that was met is malformed.
         """
-        met = self._hits(read, MatchForm.PLATE, read, now)
-        if read.prefix:
-            for form, shown in _joined(read):
-                for number, hit in self._hits(read, form, shown, now).items():
-                    if number not in met or _rank(hit) < _rank(met[number]):
-                        met[number] = hit
+        met: dict[int, HotlistHit] = {}
+        for shown in _shown(read):
+            for number, probability in self._met(shown):
+                entry = self._body.entry(number)
+                if not entry.in_force(now):
+                    continue
+                hit = self._hit(shown, entry, probability)
+                # Of one entry the way that needs the least explaining counts, not the one a hair likelier.
+                if hit is not None and (number not in met or _plainness(hit) < _plainness(met[number])):
+                    met[number] = hit
         return tuple(met.values() if len(met) < 2 else sorted(met.values(), key=_rank))
 
-    def _hits(
-        self, read: PlateRead, form: MatchForm, shown: PlateRead, now: datetime
-    ) -> dict[int, HotlistHit]:
-        """Return by number of their entries the hits that *read* makes as *shown*, which is its *form*."""
-        hits = {}
-        for number in self._met(shown):
-            entry = self._body.entry(number)
-            if entry.in_force(now) and (hit := self._hit(read, form, shown, entry)) is not None:
-                hits[number] = hit
-        return hits
+    def _met(self, shown: _Shown) -> Iterator[tuple[int, float]]:
+        yield from self._texts.find(shown.plate, shown.positions, shown.share, shown.sure).items()
+        for number in self._patterns.find(shown.plate):
+            yield number, shown.share
 
-    def _met(self, read: PlateRead) -> Iterator[int]:
-        if 0 < len(read.plate) <= MAX_CHARACTERS:
-            # bisect over the array's memory: numpy's own search costs more for the one or few keys of a read.
-            folded = self._keys
-            for key in self._wanted(read):
-                number = bisect_left(folded, key)
-                while folded[number] == key:  # ends at the last: no plate has the key that stands there
-                    yield number
-                    number += 1
-        yield from self._patterns.find(read.plate)
-
-    def _wanted(self, read: PlateRead) -> list[int]:
-        folded = fold(read.plate)
-        base = int.from_bytes(pack_folded(folded), "big")
-        wanted = [base]
-        for i, character in alternatives(read, self._config):
-            wanted.append(base + ((CODE[character] - CODE[folded[i]]) << SHIFTS[i]))
-        return wanted
-
-    def _hit(self, read: PlateRead, form: MatchForm, shown: PlateRead, entry: Entry) -> HotlistHit | None:
+    def _hit(self, shown: _Shown, entry: Entry, probability: float) -> HotlistHit | None:
+        read = shown.read
         positions: tuple[int, ...] = ()
-        if entry.pattern == shown.plate:
+        if entry.pattern == shown.plate and shown.as_read:
             kind = MatchKind.EXACT
         elif entry.is_wildcard:
             kind = MatchKind.WILDCARD
+            probability *= _sureness(entry.pattern, shown)
         else:
             kind = MatchKind.LOOK_ALIKE
-            positions = differing(entry.pattern, shown.plate)
-            if self._config.fold_needs_support and not supports_fold(shown, entry.pattern, self._config):
-                return None
-            if form is not MatchForm.PLATE:
-                before = len(read.prefix) if form is MatchForm.PREFIX_FIRST else 0
+            positions = differing(entry.pattern, shown.plate) if shown.as_read else ()
+            if shown.form is not MatchForm.PLATE:
+                before = len(read.prefix) if shown.form is MatchForm.PREFIX_FIRST else 0
                 positions = tuple(i - before for i in positions if 0 <= i - before < len(read.plate))
         state = _state(read, entry, self._config)
-        return HotlistHit(self._new_id(), read, entry, kind, state, positions, self._age, form)
+        state_probability = self._state_probability(read, entry)
+        # What reads as listed is told whatever the odds, and recorded whatever the state: a person decides.
+        plainly = shown.as_read and (
+            kind is MatchKind.WILDCARD or fold(Plate(entry.pattern)) == fold(shown.plate)
+        )
+        outcome = self._outcome(probability * state_probability, plainly, kind)
+        if state is StateMatch.DIFFERENT:
+            outcome = Outcome.NONE
+        if outcome is Outcome.NONE and not plainly:
+            return None
+        return HotlistHit(
+            self._new_id(),
+            read,
+            entry,
+            kind,
+            state,
+            positions,
+            self._age,
+            shown.form,
+            text_probability=probability,
+            state_probability=state_probability,
+            outcome=outcome,
+        )
+
+    def _outcome(self, probability: float, plainly: bool, kind: MatchKind) -> Outcome:
+        if probability >= self._config.hit_probability and kind is not MatchKind.WILDCARD:
+            return Outcome.HIT
+        enough = plainly or probability >= self._config.possible_probability
+        return Outcome.POSSIBLE if enough else Outcome.NONE
+
+    def _state_probability(self, read: PlateRead, entry: Entry) -> float:
+        """Return how likely the plate is of the listed state, given that it bears the listed text."""
+        listed = entry.jurisdiction
+        if listed is None:
+            return 1.0
+        own = self._states.of(listed)
+        opinion = read.jurisdiction
+        if opinion is None or _contained(opinion.code, listed):
+            return own / (own + self._config.shared_serials * (1 - own))
+        other = (1 - opinion.confidence) / _OTHER_STATES
+        if opinion.code == listed:
+            seen, elsewhere = opinion.confidence, (1 - own) * other
+        else:
+            there = min(self._states.of(opinion.code), 1 - own)
+            seen, elsewhere = other, there * opinion.confidence + (1 - own - there) * other
+        weighed = own * seen
+        return weighed / max(weighed + self._config.shared_serials * elsewhere, 1e-300)
 
 
-def _joined(read: PlateRead) -> Iterator[tuple[MatchForm, PlateRead]]:
-    """Yield *read* as if its stacked letters were characters of its plate: first, then last."""
-    # Wholly sure, so that whatever limits the agency sets no stacked letter is taken for another.
-    stacked: tuple[Position, ...] = tuple(((letter, 1.0),) for letter in read.prefix)
-    first = Plate(read.prefix + read.plate)
-    yield MatchForm.PREFIX_FIRST, replace(read, plate=first, positions=stacked + read.positions)
-    last = Plate(read.plate + read.prefix)
-    yield MatchForm.PREFIX_LAST, replace(read, plate=last, positions=read.positions + stacked)
+def _shown(read: PlateRead) -> Iterator[_Shown]:
+    """Yield the ways to take *read*: as it is, as of another length, and with its stacked letters."""
+    shorter = dict(read.positions[-1]).get("", 0.0) if read.positions and len(read.plate) > 1 else 0.0
+    rival = read.rival.share if read.rival is not None else 0.0
+    sure = max(0.0, 1 - shorter - rival)
+    yield _Shown(read, MatchForm.PLATE, read.plate, read.positions, sure, as_read=True)
+    if read.prefix:
+        stacked: tuple[Position, ...] = tuple(((letter, 1.0),) for letter in read.prefix)
+        first, last = Plate(read.prefix + read.plate), Plate(read.plate + read.prefix)
+        at_start, at_end = range(len(read.prefix)), range(len(read.plate), len(last))
+        yield _Shown(read, MatchForm.PREFIX_FIRST, first, stacked + read.positions, sure, True, at_start)
+        yield _Shown(read, MatchForm.PREFIX_LAST, last, read.positions + stacked, sure, True, at_end)
+    if shorter > _LEAST_SHARE:
+        cut = Plate(read.plate[:-1])
+        yield _Shown(read, MatchForm.PLATE, cut, read.positions[:-1], shorter, as_read=False)
+    if read.rival is not None and rival > _LEAST_SHARE:
+        other = read.rival
+        yield _Shown(read, MatchForm.PLATE, other.plate, other.positions, rival, as_read=False)
 
 
-def _folded(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def _sureness(pattern: str, shown: _Shown) -> float:
+    """Return how sure the reader is of the characters that a partial plate names, wherever they stand."""
+    if len(shown.positions) != len(shown.plate):
+        return 1.0
+    named = set(fold(Plate(pattern.replace("?", "").replace("*", ""))))
+    sure = 1.0
+    for character, position in zip(fold(shown.plate), shown.positions, strict=True):
+        if character in named:
+            sure *= sum(p for other, p in position if other and fold(Plate(other)) == character)
+    return sure
+
+
+def _states(snapshot: Snapshot) -> Iterator[tuple[str, int]]:
+    """Yield the jurisdictions of a sample of the entries, one at a time."""
+    step = max(1, snapshot.body.entries // _STATE_SAMPLE)
+    for number in range(0, snapshot.body.entries, step):
+        jurisdiction = snapshot.body.entry(number).jurisdiction
+        if jurisdiction is not None:
+            yield jurisdiction, 1
+
+
+def _contained(one: str, other: str) -> bool:
+    """Whether one says less than the other: "US" and "US-CA" do not contradict."""
+    return one != other and (one.startswith(f"{other}-") or other.startswith(f"{one}-"))
+
+
+def folded_keys(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Return big-endian *keys* folded, in this machine's order, and one after them that is above all."""
     folded = np.empty(len(keys) + 1, dtype=np.uint64)
     folded[-1] = _AFTER_ALL
@@ -157,16 +342,21 @@ def _state(read: PlateRead, entry: Entry, config: HotlistConfig) -> StateMatch:
         return StateMatch.UNKNOWN
     if opinion.code == listed:
         return StateMatch.SAME
-    # "US" and "US-CA" do not contradict: one of the two says less.
-    if opinion.code.startswith(f"{listed}-") or listed.startswith(f"{opinion.code}-"):
+    if _contained(opinion.code, listed):
         return StateMatch.UNKNOWN
     if opinion.confidence < config.min_different_state_confidence:
         return StateMatch.UNKNOWN
     return StateMatch.DIFFERENT
 
 
-def _rank(hit: HotlistHit) -> tuple[int, int, int, int, int, str]:
+def _plainness(hit: HotlistHit) -> tuple[int, tuple[int, float, int, int, int, int, int, str]]:
+    return _KINDS.index(hit.kind), _rank(hit)
+
+
+def _rank(hit: HotlistHit) -> tuple[int, float, int, int, int, int, int, str]:
     return (
+        _OUTCOMES.index(hit.outcome),
+        -round(hit.probability, 2),
         _KINDS.index(hit.kind),
         _STATES.index(hit.state),
         len(hit.differing),

@@ -5,16 +5,16 @@ from datetime import datetime, timedelta
 
 from hotlist_cache.config import HotlistConfig
 from hotlist_cache.entry import Priority
-from hotlist_cache.hit import Alert, HotlistHit, ListAge, MatchKind, StateMatch
+from hotlist_cache.hit import Alert, HotlistHit, ListAge, Outcome, StateMatch
 from recognizer.plate import Plate
 
 
 class AlertPolicy:
     """Decides on hits in the order in which they happen. Remembers in memory alone. Not for several threads.
 
-    A hit in another state than the entry's is no alert. The same plate and entry alert again only after the
-    cooldown, unless more loudly than before; another plate or another entry always does: one sound for all
-    hits of a while has silenced a second, different one elsewhere.
+    A hit in another state than the entry's, or too unlikely, is no alert. The same plate and entry alert
+    again only after the cooldown, unless more loudly than before; another plate or another entry always does:
+    one sound for all hits of a while has silenced a second, different one elsewhere.
     """
 
     def __init__(self, config: HotlistConfig, new_id: Callable[[], str]) -> None:
@@ -26,7 +26,7 @@ class AlertPolicy:
 
     def decide(self, hit: HotlistHit, now: datetime) -> Alert | None:
         """Return the alert that *hit* is at *now* (aware UTC), None if it is not to be one."""
-        if hit.state is StateMatch.DIFFERENT:
+        if hit.state is StateMatch.DIFFERENT or hit.outcome is Outcome.NONE:
             return None
         stale = self._is_stale(hit.list_age, now)
         priority = self._priority(hit, stale)
@@ -46,7 +46,7 @@ class AlertPolicy:
         doubtful = (
             stale
             or hit.state is StateMatch.UNKNOWN
-            or hit.kind is MatchKind.LOOK_ALIKE
+            or hit.outcome is not Outcome.HIT
             or hit.read.confidence < self._config.sure_confidence
             or hit.read.frames < self._config.sure_frames
         )

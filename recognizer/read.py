@@ -79,6 +79,17 @@ class PlateCandidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """What those frames of a passing read that saw another number of characters."""
+
+    plate: Plate = field(repr=False)
+    positions: tuple[Position, ...] = field(repr=False)
+    """One per character of `plate`."""
+    share: float
+    """Of the frames' weight, in [0, 0.5]."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlateRead:
     """One vehicle, one passing, one plate text, with evidence, time and place."""
 
@@ -109,6 +120,8 @@ class PlateRead:
     """That of the least sure stacked letter, in [0, 1]; 0 where there is none."""
     revises: str | None = None
     """Id of the read of this same passing that this one corrects; None for the first."""
+    rival: Rival | None = field(default=None, repr=False)
+    """For the match alone, not stored."""
 
     @property
     def confidences(self) -> tuple[float, ...]:

@@ -268,6 +268,7 @@ class Tracker:
             fix=sighting.fix,
             prefix=verdict.prefix_text,
             prefix_confidence=verdict.prefix_confidence,
+            rival=verdict.rival,
             revises=None if track.given is None else track.given.read.read_id,
         )
         track.text = read.plate

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from recognizer.plate import Jurisdiction, Plate
-from recognizer.read import JurisdictionOpinion, PlateCandidate, Position
+from recognizer.read import JurisdictionOpinion, PlateCandidate, Position, Rival
 
 LEAST_PROBABILITY = 0.001
 """What is less likely than this is left out of a position."""
@@ -50,6 +50,8 @@ class Verdict:
     """Candidates that read exactly this text."""
     prefix: tuple[Position, ...] = field(default=(), repr=False)
     """One per stacked letter; empty where there is none, or one of them is not sure enough to be shown."""
+    rival: Rival | None = field(default=None, repr=False)
+    """What the frames of the second commonest length say."""
 
     @property
     def prefix_text(self) -> Plate:
@@ -86,13 +88,11 @@ def vote(candidates: Sequence[PlateCandidate]) -> Verdict:
     legible = [candidate for candidate in candidates if candidate.text]
     if not legible:
         raise ValueError("no candidate with a text to vote on")
-    length = _commonest_length(legible)
+    shares = _length_shares(legible)
+    length, *others = sorted(shares, key=lambda length: (-shares[length], -length))
     voters = [candidate for candidate in legible if len(candidate.text) == length]
     weights = [weight(candidate) for candidate in voters]
-    positions = tuple(
-        _pool([candidate.positions[place] for candidate in voters], weights) for place in range(length)
-    )
-    plate = Plate("".join(position[0][0] for position in positions))
+    plate, positions = _pooled(voters, length)
     return Verdict(
         plate=plate,
         positions=positions,
@@ -101,7 +101,21 @@ def vote(candidates: Sequence[PlateCandidate]) -> Verdict:
         voters=len(voters),
         agreeing=sum(candidate.text == plate for candidate in voters),
         prefix=_prefix([candidate.prefix for candidate in voters], weights),
+        rival=_rival(legible, others[0], shares[others[0]]) if others else None,
     )
+
+
+def _rival(legible: Sequence[PlateCandidate], length: int, share: float) -> Rival:
+    plate, positions = _pooled([each for each in legible if len(each.text) == length], length)
+    return Rival(plate, positions, share)
+
+
+def _pooled(voters: Sequence[PlateCandidate], length: int) -> tuple[Plate, tuple[Position, ...]]:
+    weights = [weight(candidate) for candidate in voters]
+    positions = tuple(
+        _pool([candidate.positions[place] for candidate in voters], weights) for place in range(length)
+    )
+    return Plate("".join(position[0][0] for position in positions)), positions
 
 
 def best(candidates: Sequence[PlateCandidate], plate: Plate) -> PlateCandidate:
@@ -113,11 +127,13 @@ def best(candidates: Sequence[PlateCandidate], plate: Plate) -> PlateCandidate:
     return max(candidates, key=lambda candidate: (candidate.text == plate, weight(candidate)))
 
 
-def _commonest_length(candidates: Sequence[PlateCandidate]) -> int:
+def _length_shares(candidates: Sequence[PlateCandidate]) -> dict[int, float]:
     shares: dict[int, list[float]] = defaultdict(list)
     for candidate in candidates:
         shares[len(candidate.text)].append(weight(candidate) * min(candidate.confidences))
-    return max(shares, key=lambda length: (math.fsum(shares[length]), length))
+    sums = {length: math.fsum(parts) for length, parts in shares.items()}
+    total = math.fsum(sums.values())
+    return {length: part / total if total else 0.0 for length, part in sums.items()}
 
 
 def _prefix(opinions: Sequence[tuple[Position, ...]], weights: Sequence[float]) -> tuple[Position, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from camera.fix import Fix
 from camera.frame import Moment, TimeQuality
-from hotlist_cache.hit import HotlistHit, MatchForm, MatchKind, StateMatch
+from hotlist_cache.hit import HotlistHit, MatchForm, MatchKind, Outcome, StateMatch
 from recognizer.plate import Jurisdiction, Plate, normalise
 from recognizer.read import Box, JurisdictionOpinion, PlateRead, Position
 from sync import wire
@@ -30,6 +30,10 @@ class RecordedHit:
     snapshot_sequence: int
     list_issued_at: datetime
     form: str = MatchForm.PLATE.value
+    outcome: str = Outcome.HIT.value
+    text_probability: float | None = None
+    """None in a record of a unit that did not tell."""
+    state_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,9 @@ def recorded(hit: HotlistHit) -> RecordedHit:
         snapshot_sequence=hit.list_age.snapshot_sequence,
         list_issued_at=hit.list_age.issued_at,
         form=hit.form.value,
+        outcome=hit.outcome.value,
+        text_probability=round(hit.text_probability, 4),
+        state_probability=round(hit.state_probability, 4),
     )
 
 
@@ -116,6 +123,11 @@ def _optional_fields(read: PlateRead, hits: Sequence[HotlistHit]) -> dict[str, A
         fields["revises"] = read.revises
     if any(hit.form is not MatchForm.PLATE for hit in hits):
         fields["forms"] = [hit.form.value for hit in hits]
+    if hits:
+        fields["chances"] = [
+            [hit.outcome.value, round(hit.text_probability, 4), round(hit.state_probability, 4)]
+            for hit in hits
+        ]
     return fields
 
 
@@ -195,11 +207,13 @@ def _fix(values: Sequence[Any] | None) -> Fix | None:
 def _hits(fields: dict[str, Any]) -> tuple[RecordedHit, ...]:
     hits = fields["hits"]
     forms = fields.get("forms", [MatchForm.PLATE] * len(hits))
-    return tuple(_hit(hit, form) for hit, form in zip(hits, forms, strict=True))
+    chances = fields.get("chances", [(Outcome.HIT, None, None)] * len(hits))
+    return tuple(_hit(*each) for each in zip(hits, forms, chances, strict=True))
 
 
-def _hit(values: Sequence[Any], form: str) -> RecordedHit:
+def _hit(values: Sequence[Any], form: str, chance: Sequence[Any]) -> RecordedHit:
     hit_id, entry_id, pattern, list_name, kind, state, differing, sequence, issued = values
+    outcome, of_text, of_state = chance
     return RecordedHit(
         wire.identifier(hit_id),
         wire.text(entry_id),
@@ -211,6 +225,9 @@ def _hit(values: Sequence[Any], form: str) -> RecordedHit:
         wire.whole(sequence),
         wire.from_microseconds(issued),
         MatchForm(form).value,
+        Outcome(outcome).value,
+        None if of_text is None else _share(of_text),
+        None if of_state is None else _share(of_state),
     )
 
 

@@ -93,8 +93,8 @@ def empty_path(folder: Path, names: tuple[str, ...], monkeypatch: pytest.MonkeyP
 
 
 def test_each_priority_has_its_own_tone_and_always_the_same() -> None:
-    tones = {tone(priority) for priority in Priority}
-    assert len(tones) == 3
+    tones = {tone(priority) for priority in Priority} | {tone(p, possible=True) for p in Priority}
+    assert len(tones) == 6
     before = tone(Priority.HIGH)
     tone.cache_clear()
     assert tone(Priority.HIGH) == before

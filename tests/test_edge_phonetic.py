@@ -1,5 +1,6 @@
 """What the officer hears, checked as sentences."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,16 @@ from hypothesis import strategies as st
 from camera.frame import Moment, TimeQuality
 from edge.phonetic import Alphabet, age_in_words, card, correction_card, spell, state_name
 from hotlist_cache.entry import Entry, Priority
-from hotlist_cache.hit import Alert, Correction, HotlistHit, ListAge, MatchForm, MatchKind, StateMatch
+from hotlist_cache.hit import (
+    Alert,
+    Correction,
+    HotlistHit,
+    ListAge,
+    MatchForm,
+    MatchKind,
+    Outcome,
+    StateMatch,
+)
 from recognizer.plate import Jurisdiction, Plate, normalise
 from recognizer.read import Box, JurisdictionOpinion, PlateRead
 
@@ -76,6 +86,14 @@ def test_the_whole_card_of_an_exact_hit_is_said_in_order() -> None:
 def test_a_look_alike_says_which_character_differs_and_how() -> None:
     alert = make_alert("7ABX123", "7A8X123", kind=MatchKind.LOOK_ALIKE, differing=(2,))
     assert "Look alike, check plate. third character reads Boy, listed eight." in card(alert, NOW)
+
+
+def test_a_possible_hit_is_said_to_be_one_and_its_plate_is_to_be_checked() -> None:
+    alert = make_alert()
+    possible = replace(alert, hit=replace(alert.hit, outcome=Outcome.POSSIBLE))
+    spoken = card(possible, NOW)
+    assert "High priority. Possible hit. Stolen vehicle." in spoken
+    assert "one two three. Check plate. California." in spoken
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hotlist_cache.config import HotlistConfig
 from hotlist_cache.entry import Priority
-from hotlist_cache.hit import HotlistHit, ListAge, MatchKind, StateMatch
+from hotlist_cache.hit import HotlistHit, ListAge, MatchKind, Outcome, StateMatch
 from hotlist_cache.policy import AlertPolicy
 from tests.hotlists import CONFIG, EXPIRES, ISSUED, NOW, a_read, an_entry
 
@@ -44,6 +44,12 @@ def test_hit_of_another_state_is_not_told() -> None:
     assert a_policy().decide(a_hit(state=StateMatch.DIFFERENT), NOW) is None
 
 
+def test_hit_too_unlikely_is_not_told_and_starts_no_cooldown() -> None:
+    policy = a_policy()
+    assert policy.decide(replace(a_hit(), outcome=Outcome.NONE), NOW) is None
+    assert policy.decide(a_hit(), NOW) is not None
+
+
 def test_plate_of_a_corrected_alert_is_told_again_at_once() -> None:
     policy = a_policy()
     alert = policy.decide(a_hit(), NOW)
@@ -60,8 +66,8 @@ def test_hit_of_another_state_starts_no_cooldown() -> None:
 
 DOUBTS = [
     a_hit(state=StateMatch.UNKNOWN),
-    a_hit(kind=MatchKind.LOOK_ALIKE),
-    a_hit(kind=MatchKind.LOOK_ALIKE, state=StateMatch.UNKNOWN),
+    replace(a_hit(), outcome=Outcome.POSSIBLE),
+    replace(a_hit(kind=MatchKind.LOOK_ALIKE, state=StateMatch.UNKNOWN), outcome=Outcome.POSSIBLE),
     replace(a_hit(), read=a_read("7ABC123", confidence=0.49)),
     replace(a_hit(), read=a_read("7ABC123", frames=1)),
     a_hit(age=ListAge(1, NOW - timedelta(hours=25))),
@@ -164,10 +170,16 @@ def test_only_an_alert_of_the_same_plate_and_entry_silences_a_hit(
             assert any(of == key and timedelta() <= now - at < COOLDOWN for of, at, _ in told)
 
 
-@pytest.mark.parametrize("change", [{"max_shrink": 1.5}, {"unsure_below": -0.1}, {"sure_confidence": 2.0}])
+@pytest.mark.parametrize("change", [{"max_shrink": 1.5}, {"hit_probability": -0.1}, {"sure_confidence": 2.0}])
 def test_share_outside_0_and_1_is_no_setting(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
         HotlistConfig(**change)
+
+
+def test_possible_lies_between_nothing_and_a_hit() -> None:
+    for possible in (0.0, 0.6):
+        with pytest.raises(ValueError, match="possible_probability"):
+            HotlistConfig(possible_probability=possible)
 
 
 @pytest.mark.parametrize("change", [{"max_age_h": -1.0}, {"cooldown_s": float("nan")}, {"sure_frames": -1}])

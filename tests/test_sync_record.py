@@ -86,16 +86,26 @@ def fields() -> dict[str, object]:
 
 
 def test_a_record_without_one_of_its_fields_is_refused() -> None:
-    for name in fields():
+    for name in set(fields()) - {"chances"}:
         lacking = fields()
         del lacking[name]
         with pytest.raises(WireFormatError):
             decode_record(cbor2.dumps(lacking))
 
 
+def test_a_hit_of_a_unit_that_did_not_say_how_likely_it_is_reads_as_a_hit() -> None:
+    lacking = fields()
+    del lacking["chances"]
+    hit, *_ = decode_record(cbor2.dumps(lacking)).hits
+    assert (hit.outcome, hit.text_probability, hit.state_probability) == ("hit", None, None)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("chances", [["perhaps", 0.5, 0.5]]),
+        ("chances", [["hit", 1.5, 0.5]]),
+        ("chances", []),
         ("v", 2),
         ("unit", ""),
         ("plate", "test123"),
