@@ -18,7 +18,8 @@ from pathlib import Path
 
 import structlog
 
-from edge.phonetic import Alphabet, card, correction_card
+from edge.phonetic import Alphabet, card, correction_card, past_card
+from edge.sightings import Sighting
 from edge.sound_process import SoundFailedError, SoundProcess
 from edge.tones import RATE_HZ, length_s, pcm_of, tone, wav_of
 from hotlist_cache.entry import Priority
@@ -154,6 +155,11 @@ class Sounder:
         """Sound *alert* at *now* (aware UTC), or queue it behind what is as urgent and came first."""
         possible = alert.hit.outcome is Outcome.POSSIBLE
         self._submit(alert.alert_id, alert.priority, card(alert, now, self._config.alphabet), possible)
+
+    def past(self, sighting: Sighting, now: datetime) -> None:
+        """Say at *now* (aware UTC) that a plate was read before it was listed."""
+        text = past_card(sighting, now, self._config.alphabet)
+        self._submit(f"{sighting.read_id}-past", Priority.MEDIUM, text, possible=True)
 
     def correct(self, correction: Correction) -> None:
         """Say, as loudly as its alert was said, that its hit is gone."""

@@ -116,6 +116,7 @@ def _keys() -> Keys:
         tls_certificate=Path(),
         tls_key=Path(),
         tls_authority=Path(),
+        updates_root=b"",
     )
 
 

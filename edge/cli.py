@@ -13,10 +13,12 @@ from rich.live import Live
 from rich.table import Table
 
 from camera.errors import RecordingUnreadableError
+from edge.cli_hotlist import DEFAULT_CONFIG, ConfigOption, hotlist
 from edge.clock import system_utc
 from edge.config import load_config
 from edge.errors import EdgeError
 from edge.logs import configure_logs
+from hotlist_cache.errors import HotlistError
 from recognizer.errors import ModelInvalidError, RecognizerError
 from sync.errors import OutboxVersionError, SyncError
 
@@ -29,13 +31,12 @@ app = typer.Typer(
 )
 models = typer.Typer(help="Model packs: list, verify, install.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models, name="models")
+app.add_typer(hotlist, name="hotlist")
 
 EXIT_NO_INPUT = 66
 EXIT_CONFIG = 78
 
-ConfigOption = Annotated[Path, typer.Option("--config", help="The unit's configuration (TOML).")]
 PackOption = Annotated[str, typer.Option("--pack", help="Model pack: a name, or the path of a folder.")]
-DEFAULT_CONFIG = Path("/etc/alpr-edge/config.toml")
 
 
 @app.command()
@@ -227,7 +228,7 @@ def guarded(command: Callable[[], object]) -> int:
         code, line = EXIT_CONFIG, str(error)
     except RecordingUnreadableError as error:
         code, line = EXIT_NO_INPUT, str(error)
-    except (RecognizerError, SyncError) as error:
+    except (RecognizerError, SyncError, HotlistError) as error:
         code, line = 1, str(error)
     except typer.Exit as error:
         return error.exit_code

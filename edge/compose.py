@@ -2,8 +2,10 @@
 
 import os
 import secrets
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,27 +22,35 @@ from edge.config import Config
 from edge.courier import Courier, KeeperStore
 from edge.daemon import Parts
 from edge.errors import ConfigInvalidError
-from edge.hotlists import HotlistDesk
+from edge.hotlists import HotlistDesk, LostTrust, Publishes
 from edge.keeper import Keeper
+from edge.lists import Lists
 from edge.notify import Notifier
 from edge.pipeline import Pipeline
+from edge.sightings import Sighting, Sightings
 from edge.status import run_dir
 from edge.vault import Keys, unlock
+from hotlist_cache.evidence import Confusions
+from hotlist_cache.hit import HotlistHit
+from hotlist_cache.local import LocalBook
+from hotlist_cache.lookalike import DEFAULT_CONFUSIONS, measured
 from hotlist_cache.match import Hotlist
 from hotlist_cache.policy import AlertPolicy
 from hotlist_cache.store import HotlistStore
 from recognizer.onnx import Recognizer
 from recognizer.track import Tracker
-from sync.errors import OutboxCorruptError
+from sync.errors import OutboxCorruptError, TrustLostError
 from sync.https import HttpsTransport
 from sync.mqtt import MqttLink
 from sync.outbox import Outbox, open_outbox, quarantine
 from sync.session import Session
 from sync.tls import TlsFiles
+from sync.trust import TrustedUpdates
 from sync.upload import Upload
 
 OUTBOX_FILE = "outbox.db"
-HOTLIST_FOLDER = "hotlist"
+HOTLIST_FOLDER, URGENT_FOLDER = "hotlist", "urgent"
+UPDATES_FOLDER = "updates"
 
 log = structlog.get_logger(__name__)
 
@@ -59,14 +69,25 @@ def new_id() -> str:
     return secrets.token_hex(16)
 
 
-def new_pipeline(config: Config, recognizer: Recognizer, hotlist: Hotlist | None) -> Pipeline:
+def new_pipeline(
+    config: Config,
+    recognizer: Recognizer,
+    hotlist: Hotlist | None,
+    suppresses: Callable[[HotlistHit, datetime], bool] = lambda hit, now: False,
+) -> Pipeline:
     """Return a pipeline with trackers and an alert policy of its own."""
     return Pipeline(
         recognizer,
         lambda camera: Tracker(config.recognizer, new_id),
         hotlist,
-        AlertPolicy(config.hotlist, new_id),
+        AlertPolicy(config.hotlist, new_id, suppresses),
     )
+
+
+def confusions_of(recognizer: Recognizer) -> Confusions:
+    """Return how the reader in use errs where it does not say so; of one nobody measured, what is usual."""
+    known = recognizer.pack.reader.misreads
+    return DEFAULT_CONFUSIONS if known is None else measured(known.share, known.taken_for)
 
 
 def compose(config: Config, keys: Keys | None = None) -> Parts:
@@ -86,13 +107,25 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         # Live cameras' processes start with the first frame asked for; only recordings are opened here.
         bank = CameraBank(config.cameras, config.gps, clock)
         opened.callback(bank.close)
-        pipeline = new_pipeline(config, recognizer, None)
+        book = LocalBook(state_dir / HOTLIST_FOLDER, storage_key=keys.storage, new_id=new_id)
+        pipeline = new_pipeline(config, recognizer, None, book.suppresses)
+        in_force = partial(setattr, pipeline, "hotlist")
+        lists = Lists(book, config.hotlist, new_id, in_force, confusions_of(recognizer))
+        lists.look()
         outbox = _outbox(state_dir / OUTBOX_FILE, alarms)
         opened.callback(outbox.close)
         keeper = _keeper(config, keys.department, outbox, clock, alarms)
         files = TlsFiles(keys.tls_authority, keys.tls_certificate, keys.tls_key)
         transport = HttpsTransport(config.sync, files) if config.sync.server_url else None
-        desk = _desk(config, keys, clock, folder, pipeline)
+        publisher = HttpsTransport(config.sync, files) if config.sync.server_url else None
+        sightings = Sightings(timedelta(hours=config.retention.local_window_h))
+        past: SimpleQueue[Sighting] = SimpleQueue()
+
+        def listed_anew(plates: Sequence[str]) -> None:
+            for sighting in sightings.of(plates, clock.now().utc):
+                past.put(sighting)
+
+        desk = _desk(config, keys, clock, folder, lists, listed_anew=listed_anew)
         desk.load()
         link = _link(config, files, desk) if config.mqtt.host else None
         opened.pop_all()
@@ -106,6 +139,10 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         alarms=alarms,
         transport=transport,
         courier=None if transport is None else _courier(config, keys, keeper, transport, clock),
+        publisher=publisher,
+        lists=lists,
+        sightings=sightings,
+        past=past,
         desk=desk,
         link=link,
         sounder=Sounder(config.alerts, wav_folder(config.alerts, folder)),
@@ -171,23 +208,42 @@ def _courier(
     return Courier(upload, session, clock)
 
 
-def _desk(config: Config, keys: Keys, clock: SystemClock, scratch: Path, pipeline: Pipeline) -> HotlistDesk:
-    store = HotlistStore(
-        config.unit.state_dir / HOTLIST_FOLDER,
-        storage_key=keys.storage,
-        keys=(keys.hotlists,),
-        config=config.hotlist,
+def _desk(
+    config: Config,
+    keys: Keys,
+    clock: SystemClock,
+    scratch: Path,
+    lists: Lists,
+    *,
+    listed_anew: Callable[[Sequence[str]], None],
+) -> HotlistDesk:
+    folder = config.unit.state_dir / HOTLIST_FOLDER
+    updates = config.unit.state_dir / UPDATES_FOLDER
+    for each in (folder / URGENT_FOLDER, updates):
+        each.mkdir(mode=0o700, exist_ok=True)
+    store, urgent = (
+        HotlistStore(each, storage_key=keys.storage, keys=(keys.hotlists,), config=config.hotlist)
+        for each in (folder, folder / URGENT_FOLDER)
     )
     return HotlistDesk(
+        _trust(updates, keys.updates_root),
         store,
+        urgent,
         config.hotlist,
         clock,
         scratch=scratch,
-        put_in_force=partial(setattr, pipeline, "hotlist"),
+        put_in_force=lists.use,
+        listed_anew=listed_anew,
     )
+
+
+def _trust(folder: Path, root: bytes) -> Publishes:
+    try:
+        return TrustedUpdates(folder, root)
+    except TrustLostError as error:
+        log.error("updates.trust_lost", why=str(error), alarm=error.alarm)
+        return LostTrust(error)
 
 
 def _link(config: Config, files: TlsFiles, desk: HotlistDesk) -> MqttLink:
-    return MqttLink(
-        config.mqtt, config.unit.id, files, lambda notice: desk.look_soon(), SystemRandom().random
-    )
+    return MqttLink(config.mqtt, config.unit.id, files, desk.told, SystemRandom().random)

@@ -9,6 +9,7 @@ Threads share queues of values, and health values that one thread replaces and o
 its queue before the read goes into the keeper's: it sounds before anything is sealed, stored or sent.
 """
 
+import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -26,17 +27,21 @@ from edge.courier import Courier
 from edge.errors import DaemonFailedError
 from edge.hotlists import HotlistDesk
 from edge.keeper import Flush, Keeper, Stop
+from edge.lists import Lists
 from edge.logs import describe
 from edge.notify import Notifier
 from edge.pipeline import Pipeline, Step, marked
 from edge.reckoning import Driven, transfer_health, whole_status
+from edge.sightings import Sighting, Sightings
 from edge.status import Status, write_status
+from edge.usb import OFFERED_NAME
 from hotlist_cache.entry import Priority
 from hotlist_cache.hit import Alert, Correction
-from sync.errors import NotTrustedError, RefusedError
+from sync.errors import NotTrustedError, RefusedError, UnreachableError
 from sync.https import HttpsTransport
 from sync.mqtt import MqttLink
 from sync.transfer_clock import TransferLevel, transfer_clock
+from sync.trust_source import FolderSource
 
 FRAME_PATIENCE_S = 0.5
 PUMP_EVERY_S = 0.05
@@ -66,6 +71,12 @@ class Parts:
     transport: HttpsTransport | None
     courier: Courier | None
     """None, as `transport`: no server is configured, and reads wait on the unit."""
+    publisher: HttpsTransport | None
+    """Where lists come from: a connection of its own, so that a long transfer does not hold up reads."""
+    lists: Lists
+    sightings: Sightings
+    past: "SimpleQueue[Sighting]"
+    """Plates that were read before they were listed, to be told."""
     desk: HotlistDesk
     link: MqttLink | None
     sounder: Sounder
@@ -133,10 +144,12 @@ class Daemon:
         self._keeper = _Worker("keeper", self._run_keeper, 60.0)
         # A dripping server is given up after minutes; that must not look like a stuck unit.
         self._upload = _Worker("upload", self._run_upload, 900.0)
+        self._updates = _Worker("updates", self._run_updates, 900.0)
         self._broker = _Worker("broker", self._run_broker, 60.0)
         self._workers = [self._models, self._keeper]
         if parts.courier is not None:
             self._workers.append(self._upload)
+        self._workers.append(self._updates)
         if parts.link is not None:
             self._workers.append(self._broker)
         self._started_ns = parts.clock.now().monotonic_ns
@@ -198,6 +211,10 @@ class Daemon:
                 self._correct(told)
             else:
                 self._alert(told)
+        while not self._parts.past.empty():
+            sighting = self._parts.past.get_nowait()
+            self._parts.sounder.past(sighting, self._parts.clock.now().utc)
+            log.info("sighting.told", read=sighting.read_id)
         while not self._parts.alarms.empty():
             self._notice("unit", self._parts.alarms.get_nowait(), Priority.HIGH)
         self._sounded(self._parts.sounder.pump())
@@ -231,6 +248,7 @@ class Daemon:
 
     def _tell_status(self) -> Status:
         parts = self._parts
+        parts.lists.look()
         now = parts.clock.now()
         transfer = transfer_health(parts.courier, parts.keeper, now.utc)
         self._warn_of_transfer(transfer_clock(parts.keeper.counts.oldest, now.utc).level)
@@ -325,8 +343,9 @@ class Daemon:
             self._sound(0.0)
         self._sounded(parts.sounder.pump())
         parts.sounder.close()
-        if parts.transport is not None:
-            parts.transport.close()
+        for connection in (parts.transport, parts.publisher):
+            if connection is not None:
+                connection.close()
         parts.clock.keep_floor()
         parts.notifier.close()
         log.info("unit.stopped", clean=ended)
@@ -366,6 +385,7 @@ class Daemon:
         for alert in step.alerts:
             self._told.put(Told(alert, taken_up_ns))
         for item in step.reads:
+            self._parts.sightings.remember(item.read)
             self._parts.keeper.queue.put(item)
         now_ns = self._parts.clock.now().monotonic_ns
         self._driven = self._driven.stepped(step, taken_up_ns, now_ns)
@@ -380,14 +400,33 @@ class Daemon:
         self._parts.keeper.run(beat)
 
     def _run_upload(self, worker: _Worker) -> None:
-        courier, transport = self._parts.courier, self._parts.transport
-        assert courier is not None and transport is not None  # the thread is only started with both
+        courier = self._parts.courier
+        assert courier is not None  # the thread is only started with one
         while not self._upload_stopping.is_set():
             worker.beat_ns = self._parts.clock.now().monotonic_ns
-            wait_s = min(courier.work(), self._parts.desk.work(transport), UPLOAD_LOOK_S)
+            wait_s = min(courier.work(), UPLOAD_LOOK_S)
             if self._wake_upload.wait(wait_s):
                 self._wake_upload.clear()
                 courier.hurry()
+
+    def _run_updates(self, worker: _Worker) -> None:
+        desk, publisher = self._parts.desk, self._parts.publisher
+        offered = self._parts.run_dir / OFFERED_NAME
+
+        def beat() -> None:
+            worker.beat_ns = self._parts.clock.now().monotonic_ns
+            if self._upload_stopping.is_set():
+                raise UnreachableError("the unit is stopping; the transfer goes on after the start")
+
+        while not self._upload_stopping.is_set():
+            worker.beat_ns = self._parts.clock.now().monotonic_ns
+            wait_s = UPLOAD_LOOK_S
+            if offered.is_dir():
+                desk.take_from(FolderSource(offered), beat)
+                shutil.rmtree(offered, ignore_errors=True)
+            if publisher is not None:
+                wait_s = min(desk.work(publisher.updates, beat), wait_s)
+            desk.wait(wait_s)
 
     def _run_broker(self, worker: _Worker) -> None:
         link = self._parts.link

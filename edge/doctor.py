@@ -191,7 +191,9 @@ def _tls_refused(host: str, port: int, keys: Keys) -> str:
             context.wrap_socket(plain, server_hostname=host) as secured,
         ):
             # With TLS 1.3 a refused client certificate shows at the first read, not in the handshake.
-            secured.sendall(f"GET /v1/hotlist HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            path = "/v1/updates/metadata/timestamp.json"
+            request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            secured.sendall(request.encode())
             secured.recv(1)
 
     return _failed(handshake)

@@ -23,3 +23,7 @@ class DaemonFailedError(EdgeError):
     """A thread died: the process ends, and systemd starts it anew."""
 
     exit_code = 70
+
+
+class UsbRefusedError(EdgeError):
+    """What lies on a stick cannot be taken up: say why."""

@@ -1,7 +1,15 @@
-"""The list in force on this unit: loaded at the start, replaced when the department publishes a newer one."""
+"""The lists in force on this unit: loaded at the start, changed as the department publishes.
 
-import secrets
-from collections.abc import Callable
+    publication ──▶ urgent list (small, whole)  ──▶ in force
+                └─▶ changes to the list, or the list whole ──▶ in force
+
+The urgent list comes first. A new publication that is told of while a long transfer runs breaks it off; what
+came of it stays, and goes on once the urgent list was looked after.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -11,121 +19,277 @@ import structlog
 from edge.clock import Clock
 from edge.status import HotlistHealth
 from hotlist_cache.config import HotlistConfig
-from hotlist_cache.errors import SnapshotRejectedError
-from hotlist_cache.match import Hotlist
+from hotlist_cache.delta import DeltaNotForThisListError
+from hotlist_cache.errors import HotlistError, SnapshotRejectedError
 from hotlist_cache.snapshot import Snapshot
 from hotlist_cache.store import HotlistStore
-from sync.errors import RefusedError, SyncError
-from sync.notice import HotlistNotice
+from sync.errors import NotPublishedError, RefusedError, SyncError, TrustLostError
+from sync.trust import TrustState
+from sync.trust_fetch import Progress
+from sync.trust_source import Source, ToldSource
+from sync.trust_values import Target, Trusted
 
 LOOK_EVERY_S = 900.0
 """How often the server is asked where no broker tells; hotlists are renewed a few times a day."""
 RETRY_AFTER_S = 60.0
+LIST_PATH, URGENT_PATH = "hotlist/list", "hotlist/urgent"
+DELTA_KIND = "hotlist-delta"
 
 log = structlog.get_logger(__name__)
 
 
-class Fetches(Protocol):
-    """Where lists come from: HTTPS, or a test's folder."""
+class _Overtaken(Exception):
+    """Something newer was told of while a long transfer ran."""
 
-    def fetch_hotlist_notice(self) -> HotlistNotice | None: ...
 
-    def fetch_hotlist(self, notice: HotlistNotice, into: Path) -> None: ...
+class Publishes(Protocol):
+    """What the department has published, as the unit believes it: `TrustedUpdates`, or why it is lost."""
+
+    def load(self) -> Trusted | None: ...
+
+    def refresh(self, source: Source, now: datetime) -> Trusted: ...
+
+    def fetch_target(
+        self, source: Source, target: Target, into: Path, now: datetime, progress: Progress | None = None
+    ) -> None: ...
+
+    def state(self, now: datetime) -> TrustState: ...
+
+
+class LostTrust:
+    """In the place of `TrustedUpdates` whose record is damaged: the lists stay, nothing new is believed."""
+
+    def __init__(self, error: TrustLostError) -> None:
+        self._error = error
+
+    def load(self) -> Trusted | None:
+        raise self._error
+
+    def refresh(self, source: Source, now: datetime) -> Trusted:
+        raise self._error
+
+    def fetch_target(
+        self, source: Source, target: Target, into: Path, now: datetime, progress: Progress | None = None
+    ) -> None:
+        raise self._error
+
+    def state(self, now: datetime) -> TrustState:
+        return TrustState({}, None, None, stale=True, line=f"STALE: {self._error}", alarm=self._error.alarm)
 
 
 class HotlistDesk:
-    """Used by one thread at a time: the starting one, then the upload thread."""
+    """`told` may be called by any thread; all else by one at a time: the starting one, then the upload's."""
 
     def __init__(
         self,
+        updates: Publishes,
         store: HotlistStore,
+        urgent: HotlistStore,
         config: HotlistConfig,
         clock: Clock,
         *,
         scratch: Path,
-        put_in_force: Callable[[Hotlist | None], None],
+        put_in_force: Callable[[Snapshot | None, Snapshot | None], None],
+        listed_anew: Callable[[Sequence[str]], None] = lambda plates: None,
     ) -> None:
-        """*scratch* is a folder for a download on its way; *put_in_force* hands a list to the pipeline."""
+        """*scratch* is a folder for a download on its way; *put_in_force* is given the list and the urgent
+        one, None for a list that the unit does not have; *listed_anew* is told the plates that a change or
+        an urgent list brings."""
+        self._listed_anew = listed_anew
         self.last_error = ""
-        self._store = store
+        self.received_bytes, self.wanted_bytes = 0, 0
+        """Of the transfer on its way; 0 of 0 while there is none."""
+        self._updates = updates
+        self._store, self._urgent = store, urgent
         self._config = config
         self._clock = clock
         self._scratch = scratch
         self._put_in_force = put_in_force
-        self._issued_at: datetime | None = None
-        self._sequence = 0
-        self._entries = 0
+        self._list: Snapshot | None = None
+        self._urgent_list: Snapshot | None = None
         self._look_at_ns = 0
+        self._timestamp: bytes | None = None
+        self._newer = threading.Event()
+        self._alive: Callable[[], None] = lambda: None
 
     @property
     def sequence(self) -> int:
         """Of the list in force; 0: none."""
-        return self._sequence
+        return 0 if self._list is None else self._list.header.sequence
 
     def load(self) -> None:
-        """Put the list on disk in force; without a whole one the unit has none, and says so."""
+        """Put the lists on disk in force; without a whole one the unit has none, and says so."""
+        self._list, self._urgent_list = self._loaded(self._store), self._loaded(self._urgent)
         try:
-            snapshot = self._store.load()
-        except SnapshotRejectedError as error:
-            self.last_error = str(error)
-            log.error("hotlist.none", why=str(error))
-            snapshot = None
-        if snapshot is None:
-            self._put_in_force(None)
-        else:
-            self._use(snapshot)
+            self._updates.load()
+        except SyncError as error:
+            # What was installed stays; the next refresh mends the copy.
+            self._say("updates.copy_damaged", str(error))
+        self._put_in_force(self._list, self._urgent_list)
+
+    def told(self, timestamp: bytes) -> None:
+        """Take up a publication at the next `work`: its *timestamp* came by MQTT."""
+        self._timestamp = timestamp
+        self.look_soon()
 
     def look_soon(self) -> None:
-        """Ask the server at the next `work`: a notice came."""
+        """Ask at the next `work`, and break off a long transfer for it."""
         self._look_at_ns = 0
+        self._newer.set()
 
-    def work(self, source: Fetches) -> float:
-        """Fetch a newer list if it is time to look; return how many seconds nothing will be due.
+    def take_from(self, source: Source, alive: Callable[[], None] = lambda: None) -> None:
+        """Bring the lists up to date from another source, at once: a stick. For the rest see `work`."""
+        told, self._timestamp = self._timestamp, None
+        self._look_at_ns = 0
+        self.work(source, alive)
+        self._timestamp = told
+        self.look_soon()  # the server is asked after it as before
 
-        Whatever fails, the list in force stays.
+    def wait(self, longest_s: float) -> None:
+        """Return when something newer is told of, or after *longest_s*."""
+        self._newer.wait(longest_s)
+
+    def work(self, source: Source, alive: Callable[[], None] = lambda: None) -> float:
+        """Bring the lists up to date if it is time to look; return how many seconds nothing will be due.
+
+        *alive* is called again and again while a long transfer runs. Whatever fails, the lists in force stay.
         """
+        self._alive = alive
         now = self._clock.now()
-        if now.monotonic_ns < self._look_at_ns:
+        # The event, not only the time: what is told while this ends must not be slept over.
+        if now.monotonic_ns < self._look_at_ns and not self._newer.is_set():
             return (self._look_at_ns - now.monotonic_ns) / 1e9
+        self._newer.clear()
         wait_s = LOOK_EVERY_S
         try:
-            notice = source.fetch_hotlist_notice()
-            if notice is not None and notice.sequence > self._sequence:
-                self._fetch(source, notice, now.utc)
+            self._bring_up_to_date(source, now.utc)
             self.last_error = ""
-        except (SyncError, SnapshotRejectedError, OSError) as error:
+        except _Overtaken:
+            return 0.0
+        except NotPublishedError:
+            self.last_error = ""
+        except (SyncError, HotlistError, OSError) as error:
             wait_s = LOOK_EVERY_S if isinstance(error, RefusedError) else RETRY_AFTER_S
-            self.last_error = str(error)
-            log.warning("hotlist.kept", why=str(error), sequence=self._sequence)
-        self._look_at_ns = self._clock.now().monotonic_ns + int(wait_s * 1e9)
-        return wait_s
+            self._say("hotlist.kept", str(error))
+        if not self._newer.is_set():
+            self._look_at_ns = self._clock.now().monotonic_ns + int(wait_s * 1e9)
+            return wait_s
+        return 0.0
 
     def health(self, now: datetime) -> HotlistHealth:
         """How the list stands at *now* (aware UTC)."""
-        if self._issued_at is None:
-            return HotlistHealth(last_error=self.last_error or "no hotlist yet: connect to the department")
-        age = now - self._issued_at
-        return HotlistHealth(
-            sequence=self._sequence,
-            entries=self._entries,
-            age_h=age / timedelta(hours=1),
-            stale=age > timedelta(hours=self._config.max_age_h),
+        trust = self._updates.state(now)
+        told = HotlistHealth(
             last_error=self.last_error,
+            urgent_entries=0 if self._urgent_list is None else self._urgent_list.header.count,
+            publication=trust.line,
+            alarm=trust.alarm,
+            received_bytes=self.received_bytes,
+            wanted_bytes=self.wanted_bytes,
+        )
+        if self._list is None:
+            return replace(told, last_error=self.last_error or "no hotlist yet: connect to the department")
+        header = self._list.header
+        age = now - header.issued_at
+        return replace(
+            told,
+            sequence=header.sequence,
+            entries=header.count,
+            age_h=age / timedelta(hours=1),
+            stale=age > timedelta(hours=self._config.max_age_h) or now >= header.expires_at,
         )
 
-    def _fetch(self, source: Fetches, notice: HotlistNotice, now: datetime) -> None:
-        download = self._scratch / "hotlist.download"
+    def _bring_up_to_date(self, source: Source, now: datetime) -> None:
+        if (timestamp := self._timestamp) is not None:
+            self._timestamp = None
+            try:
+                trusted = self._updates.refresh(ToldSource(source, timestamp), now)
+            except SyncError as error:
+                # The broker is not trusted with anything: what it said is asked of the server itself.
+                log.warning("updates.told_wrongly", why=str(error))
+                trusted = self._updates.refresh(source, now)
+        else:
+            trusted = self._updates.refresh(source, now)
+        self._bring_urgent(source, trusted, now)
+        self._bring_list(source, trusted, now)
+        for part in self._scratch.glob(".hotlist-*.part"):
+            part.unlink()  # of what was replaced before it came whole
+
+    def _bring_urgent(self, source: Source, trusted: Trusted, now: datetime) -> None:
+        target = trusted.targets.get(URGENT_PATH)
+        have = 0 if self._urgent_list is None else self._urgent_list.header.sequence
+        if target is None or target.label.sequence <= have:
+            return
+        data = self._fetched(source, target, now)
+        before = _plates(self._urgent_list)
+        self._urgent_list = self._urgent.install(data, now)
+        self._put_in_force(self._list, self._urgent_list)
+        self._listed_anew(sorted(_plates(self._urgent_list) - before))
+        log.info("hotlist.urgent_installed", sequence=self._urgent_list.header.sequence)
+
+    def _bring_list(self, source: Source, trusted: Trusted, now: datetime) -> None:
+        whole = trusted.targets.get(LIST_PATH)
+        deltas = {target.label.base: target for target in trusted.of_kind(DELTA_KIND)}
+        if chain := _chain(deltas, self.sequence):
+            try:
+                data = [self._fetched(source, target, now, overtakable=True) for target in chain]
+                self._use(self._store.install_deltas(data, now))
+                self._listed_anew(self._store.added(data))
+                return
+            except (DeltaNotForThisListError, SnapshotRejectedError) as error:
+                log.warning("hotlist.delta_refused", why=str(error))
+        if whole is not None and whole.label.sequence > self.sequence:
+            self._use(self._store.install(self._fetched(source, whole, now, overtakable=True), now))
+            if chain := _chain(deltas, self.sequence):
+                data = [self._fetched(source, target, now, overtakable=True) for target in chain]
+                self._use(self._store.install_deltas(data, now))
+
+    def _fetched(self, source: Source, target: Target, now: datetime, *, overtakable: bool = False) -> bytes:
+        """Return the bytes of *target*. A part of it that came before a break is gone on with."""
+        into = self._scratch / f"{target.path.replace('/', '-')}.download"
+
+        def progress(received: int, whole: int) -> None:
+            self.received_bytes, self.wanted_bytes = received, whole
+            self._alive()
+            if overtakable and self._newer.is_set():
+                raise _Overtaken
+
         try:
-            source.fetch_hotlist(notice, download)
-            data = download.read_bytes()
+            self._updates.fetch_target(source, target, into, now, progress)
+            return into.read_bytes()
         finally:
             # In the clear, signed but not sealed: it must not outlive this call.
-            download.unlink(missing_ok=True)
-        self._use(self._store.install(data, now))
-        log.info("hotlist.installed", sequence=self._sequence, entries=self._entries)
+            into.unlink(missing_ok=True)
+            self.received_bytes = self.wanted_bytes = 0
+
+    def _loaded(self, store: HotlistStore) -> Snapshot | None:
+        try:
+            return store.load()
+        except SnapshotRejectedError as error:
+            self._say("hotlist.none", str(error))
+            return None
 
     def _use(self, snapshot: Snapshot) -> None:
-        self._put_in_force(Hotlist(snapshot, self._config, lambda: secrets.token_hex(16)))
-        self._issued_at = snapshot.header.issued_at
-        self._sequence = snapshot.header.sequence
-        self._entries = snapshot.header.count
+        self._list = snapshot
+        self._put_in_force(self._list, self._urgent_list)
+        log.info("hotlist.installed", sequence=snapshot.header.sequence, entries=snapshot.header.count)
+
+    def _say(self, event: str, why: str) -> None:
+        self.last_error = why
+        log.warning(event, why=why, sequence=self.sequence)
+
+
+def _plates(snapshot: Snapshot | None) -> set[str]:
+    """Return the plates of a short list."""
+    if snapshot is None:
+        return set()
+    return {snapshot.body.pattern(number) for number in range(snapshot.body.entries)}
+
+
+def _chain(deltas: dict[int | None, Target], sequence: int) -> Sequence[Target]:
+    """Return the deltas that lead on from the list *sequence*, in order; none from no list."""
+    chain: list[Target] = []
+    while sequence and (target := deltas.get(sequence)) is not None:
+        chain.append(target)
+        sequence = target.label.sequence
+    return chain

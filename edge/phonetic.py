@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
+from edge.sightings import Sighting
 from hotlist_cache.entry import Priority
 from hotlist_cache.hit import Alert, Correction, HotlistHit, MatchForm, MatchKind, Outcome, StateMatch
 from recognizer.plate import Jurisdiction
@@ -149,7 +150,7 @@ def card(alert: Alert, now: datetime, alphabet: Alphabet = Alphabet.APCO) -> str
         _plate_doubt(hit, alphabet),
         _state(hit, alphabet),
         f"Listed as {vehicle}" if vehicle else "",
-        age_in_words(hit.list_age.age(now)),
+        _age(hit, now),
         "Unverified, check C L E T S",
     ]
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
@@ -167,6 +168,25 @@ def correction_card(correction: Correction, alphabet: Alphabet = Alphabet.APCO) 
         f"{spell(told.read.plate, alphabet)} now reads {spell(correction.read.plate, alphabet)}",
         "Unverified",
     ]
+    return " ".join(f"{sentence}." for sentence in sentences)
+
+
+def _age(hit: HotlistHit, now: datetime) -> str:
+    said = age_in_words(hit.list_age.age(now))
+    # An officer's own entry is of no list.
+    return said if hit.list_age.snapshot_sequence else said.replace("list", "entry", 1)
+
+
+def past_card(sighting: Sighting, now: datetime, alphabet: Alphabet = Alphabet.APCO) -> str:
+    """Return what is spoken of a plate that was listed after it was read; it holds the plate."""
+    ago = age_in_words(now - sighting.at).removeprefix("list ").replace(" old", " ago")
+    camera = _speakable(sighting.camera)
+    sentences = (
+        "Newly listed",
+        spell(sighting.plate, alphabet),
+        f"was read {ago}, camera {camera}",
+        "Unverified, check C L E T S",
+    )
     return " ".join(f"{sentence}." for sentence in sentences)
 
 

@@ -45,6 +45,15 @@ class HotlistHealth:
     age_h: float = 0.0
     stale: bool = False
     last_error: str = ""
+    urgent_entries: int = 0
+    """Of the urgent list."""
+    publication: str = ""
+    """How current the department's signed publication is, in one line."""
+    alarm: str = ""
+    """Of the last refusal of what a source sent, for the technician; empty since one went through."""
+    received_bytes: int = 0
+    wanted_bytes: int = 0
+    """Of a transfer on its way; 0 of 0 while there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class Keys:
     tls_certificate: Path
     tls_key: Path
     tls_authority: Path
+    updates_root: bytes = field(repr=False)
+    """The root of trust in what the department publishes (TUF), as it was at enrolment."""
 
 
 def unlock(keys_dir: Path) -> Keys:
@@ -51,6 +53,7 @@ def unlock(keys_dir: Path) -> Keys:
         tls_certificate=_present(folder / "unit.tls.cert.pem"),
         tls_key=_private(folder / "unit.tls.key.pem"),
         tls_authority=_present(folder / "ca.pem"),
+        updates_root=_present(folder / "updates.root.json").read_bytes(),
     )
 
 

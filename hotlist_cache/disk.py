@@ -17,6 +17,9 @@ class Disk(Protocol):
     def rename(self, old: Path, new: Path) -> None:
         """Give *old* the name *new* at one stroke; what bore it is gone."""
 
+    def remove(self, path: Path) -> None:
+        """Take the name *path* away, if there is one."""
+
     def sync_folder(self, folder: Path) -> None:
         """Wait until the names in *folder* are durable."""
 
@@ -33,6 +36,9 @@ class RealDisk:
 
     def rename(self, old: Path, new: Path) -> None:
         old.replace(new)
+
+    def remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
 
     def sync_folder(self, folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -11,3 +11,7 @@ class SnapshotRejectedError(HotlistError):
 
 class ImportRefusedError(HotlistError):
     """A source file cannot be taken as a whole list: the message names the line and the remedy."""
+
+
+class LocalEntryRefusedError(HotlistError):
+    """What an officer asked for cannot be kept: say why."""

@@ -51,6 +51,7 @@ class ListAge:
     """Which snapshot a hit was made from: lists age, and a hit is a lead, not a fact."""
 
     snapshot_sequence: int
+    """0: an officer's own entry, of no list."""
     issued_at: datetime
     """Aware UTC."""
     expires_at: datetime | None = None
@@ -111,7 +112,9 @@ class HotlistHit:
             *self.misread,
             f"plate {_percent(self.text_probability)}, state {self.state.value}"
             f" {_percent(self.state_probability)}",
-            f"list {self.list_age.snapshot_sequence}, {hours:.1f} h old",
+            f"list {self.list_age.snapshot_sequence}, {hours:.1f} h old"
+            if self.list_age.snapshot_sequence
+            else f"local entry, {hours:.1f} h old",
         ]
         return "; ".join(parts)
 

@@ -1,5 +1,7 @@
 """Which characters a reader takes for another where it does not say so itself."""
 
+from collections.abc import Mapping
+
 from hotlist_cache.evidence import Confusions
 from recognizer.plate import Plate
 
@@ -32,6 +34,12 @@ def equally(groups: dict[str, frozenset[str]], share: float) -> Confusions:
             for character, others in groups.items()
         },
     )
+
+
+def measured(share: float, taken_for: Mapping[str, Mapping[str, float]]) -> Confusions:
+    """Return what was measured of a reader; of a character that it never misread, its look-alikes."""
+    known = {character: others for character, others in taken_for.items() if others}
+    return Confusions(share, {**equally(LOOK_ALIKES, share).taken_for, **known})
 
 
 DEFAULT_CONFUSIONS = equally(LOOK_ALIKES, DEFAULT_SHARE)

@@ -19,6 +19,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ from hotlist_cache.lookalike import DEFAULT_CONFUSIONS, differing
 from hotlist_cache.packed import CODE, KEY_BYTES, MAX_CHARACTERS, SHIFTS, pack_folded, unpack
 from hotlist_cache.patterns import PatternIndex
 from hotlist_cache.prior import PlatePrior, StatePrior
-from hotlist_cache.snapshot import Snapshot
+from hotlist_cache.snapshot import Buffer, Snapshot
 from recognizer.plate import Plate, fold
 from recognizer.read import PlateRead, Position
 
@@ -42,7 +43,7 @@ _STATES = (StateMatch.SAME, StateMatch.UNKNOWN, StateMatch.DIFFERENT)
 _OUTCOMES = (Outcome.HIT, Outcome.POSSIBLE, Outcome.NONE)
 _LEAST_SHARE = 0.01
 """A length less likely than this is not looked up."""
-_STATE_SAMPLE = 2000
+_STATE_SAMPLE = 10_000
 _OTHER_STATES = 50
 _CHUNK = 1 << 18  # keys folded at a time: 2 MB, so that the intermediate columns stay in the cache
 _AFTER_ALL = np.uint64(2**64 - 1)
@@ -67,10 +68,17 @@ class _Shown:
 class TextIndex:
     """Says how likely a read is of each listed text. Not changed by looking up: several threads may."""
 
-    def __init__(self, keys: npt.NDArray[np.uint64], config: HotlistConfig, confusions: Confusions) -> None:
-        """*keys* are those of the listed plates, sorted by what they are folded.
+    def __init__(
+        self,
+        keys: npt.NDArray[np.uint64],
+        config: HotlistConfig,
+        confusions: Confusions,
+        prior: PlatePrior | None = None,
+    ) -> None:
+        """*keys* are those of the listed plates, sorted by what they are folded; *prior* None takes the list
+        itself for what there is.
 
-        Raises ValueError if they are not.
+        Raises ValueError if they are not sorted.
         """
         folded = folded_keys(keys)
         if not bool((folded[:-1] <= folded[1:]).all()):
@@ -79,7 +87,7 @@ class TextIndex:
         self._plates = keys
         self._confusions = confusions
         self._unknown = confusions.most
-        self._prior = PlatePrior(keys)
+        self._prior = PlatePrior(keys) if prior is None else prior
         # A listed plate is one of those that pass; never oftener than any one vehicle of those around.
         self._listed = min(config.wanted_share / max(len(keys), 1), 1 / config.vehicles_around)
         self._needed = config.possible_probability / (1 - config.possible_probability)
@@ -156,6 +164,22 @@ class TextIndex:
         return found
 
 
+class Listed(Protocol):
+    """Entries that lie somewhere: those of a snapshot, or an officer's."""
+
+    @property
+    def keys(self) -> Buffer:
+        """The plates as `packed` makes them, sorted by what they are folded."""
+
+    @property
+    def entries(self) -> int:
+        """How many plates; patterns are numbered from there on."""
+
+    def entry(self, number: int) -> Entry: ...
+
+    def patterns(self) -> Iterator[tuple[int, str]]: ...
+
+
 class Hotlist:
     """A list in force, ready for reads. Not changed by matching: several threads may."""
 
@@ -165,26 +189,32 @@ class Hotlist:
         config: HotlistConfig,
         new_id: Callable[[], str],
         confusions: Confusions = DEFAULT_CONFUSIONS,
+        prior: "Prior | None" = None,
     ) -> None:
-        """*new_id* gives a new random id at each call; *confusions* are those of the reader in use.
+        """*new_id* gives a new random id at each call; *confusions* are those of the reader in use; *prior*
+        None takes the list itself for what plates there are.
 
         Raises SnapshotRejectedError if the snapshot's plates are not sorted, or a pattern is malformed.
         """
-        self.header = snapshot.header
-        self._body = snapshot.body
-        self._config = config
-        self._new_id = new_id
-        self._age = ListAge(
-            snapshot.header.sequence, snapshot.header.issued_at, expires_at=snapshot.header.expires_at
-        )
+        header = snapshot.header
+        self.header = header
+        age = ListAge(header.sequence, header.issued_at, expires_at=header.expires_at)
+        keys = np.frombuffer(snapshot.body.keys, dtype=">u8")
+        if prior is None:
+            prior = Prior(PlatePrior(keys), StatePrior(_states(snapshot), config.home))
         try:
-            self._texts = TextIndex(np.frombuffer(snapshot.body.keys, dtype=">u8"), config, confusions)
+            self._matcher = Matcher(
+                snapshot.body, config, new_id, confusions, prior=prior, age_of=lambda entry: age
+            )
         except ValueError:
             raise SnapshotRejectedError(
-                f"hotlist {snapshot.header.sequence}: its plates are not sorted; publish the list again"
+                f"hotlist {header.sequence}: its plates are not sorted; publish the list again"
             ) from None
-        self._states = StatePrior(_states(snapshot), config.home)
-        self._patterns = PatternIndex(snapshot.body.patterns())
+
+    @property
+    def prior(self) -> "Prior":
+        """Which plates there are to be met, as this list shows."""
+        return self._matcher.prior
 
     def match(self, read: PlateRead, now: datetime) -> tuple[HotlistHit, ...]:
         """Return a hit for each entry in force at *now* that *read* meets, the surest first.
@@ -194,6 +224,42 @@ class Hotlist:
 
         Raises SnapshotRejectedError if an entry that was met is malformed.
         """
+        return self._matcher.match(read, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Which plates there are to be met."""
+
+    plates: PlatePrior
+    states: StatePrior
+
+
+class Matcher:
+    """Matches reads against any listed entries; see `Hotlist.match`."""
+
+    def __init__(
+        self,
+        listed: Listed,
+        config: HotlistConfig,
+        new_id: Callable[[], str],
+        confusions: Confusions,
+        *,
+        prior: Prior,
+        age_of: Callable[[Entry], ListAge],
+    ) -> None:
+        """*age_of* says how old an entry's list is. Raises ValueError if the plates are not sorted."""
+        self.prior = prior
+        self._body = listed
+        self._config = config
+        self._new_id = new_id
+        self._age_of = age_of
+        keys = np.frombuffer(listed.keys, dtype=">u8")
+        self._texts = TextIndex(keys, config, confusions, prior.plates)
+        self._patterns = PatternIndex(listed.patterns())
+
+    def match(self, read: PlateRead, now: datetime) -> tuple[HotlistHit, ...]:
+        """Return the hits of *read* at *now* (aware UTC), the surest first."""
         met: dict[int, HotlistHit] = {}
         for shown in _shown(read):
             for number, probability in self._met(shown):
@@ -204,7 +270,7 @@ class Hotlist:
                 # Of one entry the way that needs the least explaining counts, not the one a hair likelier.
                 if hit is not None and (number not in met or _plainness(hit) < _plainness(met[number])):
                     met[number] = hit
-        return tuple(met.values() if len(met) < 2 else sorted(met.values(), key=_rank))
+        return tuple(met.values() if len(met) < 2 else sorted(met.values(), key=rank))
 
     def _met(self, shown: _Shown) -> Iterator[tuple[int, float]]:
         yield from self._texts.find(shown.plate, shown.positions, shown.share, shown.sure).items()
@@ -243,7 +309,7 @@ class Hotlist:
             kind,
             state,
             positions,
-            self._age,
+            self._age_of(entry),
             shown.form,
             text_probability=probability,
             state_probability=state_probability,
@@ -261,7 +327,8 @@ class Hotlist:
         listed = entry.jurisdiction
         if listed is None:
             return 1.0
-        own = self._states.of(listed)
+        states = self.prior.states
+        own = states.of(listed, entry.pattern)
         opinion = read.jurisdiction
         if opinion is None or _contained(opinion.code, listed):
             return own / (own + self._config.shared_serials * (1 - own))
@@ -269,7 +336,7 @@ class Hotlist:
         if opinion.code == listed:
             seen, elsewhere = opinion.confidence, (1 - own) * other
         else:
-            there = min(self._states.of(opinion.code), 1 - own)
+            there = min(states.of(opinion.code, entry.pattern), 1 - own)
             seen, elsewhere = other, there * opinion.confidence + (1 - own - there) * other
         weighed = own * seen
         return weighed / max(weighed + self._config.shared_serials * elsewhere, 1e-300)
@@ -307,13 +374,12 @@ def _sureness(pattern: str, shown: _Shown) -> float:
     return sure
 
 
-def _states(snapshot: Snapshot) -> Iterator[tuple[str, int]]:
-    """Yield the jurisdictions of a sample of the entries, one at a time."""
-    step = max(1, snapshot.body.entries // _STATE_SAMPLE)
-    for number in range(0, snapshot.body.entries, step):
-        jurisdiction = snapshot.body.entry(number).jurisdiction
-        if jurisdiction is not None:
-            yield jurisdiction, 1
+def _states(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Yield the plates of a sample of the entries with their jurisdictions."""
+    body = snapshot.body
+    for number in range(0, body.entries, max(1, body.entries // _STATE_SAMPLE)):
+        if (jurisdiction := body.context(number).jurisdiction) is not None:
+            yield body.pattern(number), jurisdiction
 
 
 def _contained(one: str, other: str) -> bool:
@@ -350,10 +416,11 @@ def _state(read: PlateRead, entry: Entry, config: HotlistConfig) -> StateMatch:
 
 
 def _plainness(hit: HotlistHit) -> tuple[int, tuple[int, float, int, int, int, int, int, str]]:
-    return _KINDS.index(hit.kind), _rank(hit)
+    return _KINDS.index(hit.kind), rank(hit)
 
 
-def _rank(hit: HotlistHit) -> tuple[int, float, int, int, int, int, int, str]:
+def rank(hit: HotlistHit) -> tuple[int, float, int, int, int, int, int, str]:
+    """Return what hits of one read are sorted by, the surest first."""
     return (
         _OUTCOMES.index(hit.outcome),
         -round(hit.probability, 2),

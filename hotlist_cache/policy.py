@@ -12,13 +12,19 @@ from recognizer.plate import Plate
 class AlertPolicy:
     """Decides on hits in the order in which they happen. Remembers in memory alone. Not for several threads.
 
-    A hit in another state than the entry's, or too unlikely, is no alert. The same plate and entry alert
-    again only after the cooldown, unless more loudly than before; another plate or another entry always does:
-    one sound for all hits of a while has silenced a second, different one elsewhere.
+    A hit in another state than the entry's, too unlikely or a known false one, is no alert. The same plate
+    and entry alert again only after the cooldown, unless more loudly than before; another plate or another
+    entry always does: one sound for all hits of a while has silenced a second, different one elsewhere.
     """
 
-    def __init__(self, config: HotlistConfig, new_id: Callable[[], str]) -> None:
-        """*new_id* gives a new random id at each call."""
+    def __init__(
+        self,
+        config: HotlistConfig,
+        new_id: Callable[[], str],
+        suppresses: Callable[[HotlistHit, datetime], bool] = lambda hit, now: False,
+    ) -> None:
+        """*new_id* gives a new random id at each call; *suppresses* says which hits are known false ones."""
+        self._suppresses = suppresses
         self._config = config
         self._new_id = new_id
         self._cooldown = timedelta(seconds=config.cooldown_s)
@@ -27,6 +33,8 @@ class AlertPolicy:
     def decide(self, hit: HotlistHit, now: datetime) -> Alert | None:
         """Return the alert that *hit* is at *now* (aware UTC), None if it is not to be one."""
         if hit.state is StateMatch.DIFFERENT or hit.outcome is Outcome.NONE:
+            return None
+        if self._suppresses(hit, now):
             return None
         stale = self._is_stale(hit.list_age, now)
         priority = self._priority(hit, stale)
@@ -55,6 +63,8 @@ class AlertPolicy:
     def _is_stale(self, age: ListAge, now: datetime) -> bool:
         if age.expires_at is not None and now >= age.expires_at:
             return True
+        if age.snapshot_sequence == 0:
+            return False
         # Issued in the future: the clock is wrong, and the list's age unknown.
         behind = timedelta(seconds=-self._config.max_clock_lead_s)
         return not behind <= age.age(now) <= timedelta(hours=self._config.max_age_h)

@@ -86,28 +86,34 @@ class PlatePrior:
 
 
 class StatePrior:
-    """How likely it is that a vehicle around comes from a state."""
+    """How likely it is that a vehicle around comes from a state, by the pattern of its plate."""
 
-    _SMOOTHING = 1.0
-
-    def __init__(self, states: Iterable[tuple[str, int]], home: str = "", home_share: float = 0.8) -> None:
-        """*states* are those of a list with the number of their entries; *home*, where given, takes
-        *home_share* of the vehicles whatever the list says."""
-        counts: dict[str, float] = {}
-        for state, count in states:
-            counts[state] = counts.get(state, self._SMOOTHING) + count
+    def __init__(self, sample: Iterable[tuple[str, str]], home: str = "", home_share: float = 0.8) -> None:
+        """*sample* are plates of a list with their states; *home*, where given, takes *home_share* of the
+        vehicles whatever the list says."""
+        overall: Counter[str] = Counter()
+        by_pattern: dict[str, Counter[str]] = {}
+        for plate, state in sample:
+            overall[state] += 1
+            by_pattern.setdefault(_pattern(plate), Counter())[state] += 1
         if home:
-            others = sum(count for state, count in counts.items() if state != home)
-            counts[home] = max(others, 1.0) * home_share / (1 - home_share)
-        self._total = sum(counts.values()) + _OTHER_STATES * self._SMOOTHING
-        self._counts = counts
+            others = sum(count for state, count in overall.items() if state != home)
+            overall[home] = round(max(others, 1) * home_share / (1 - home_share))
+        self._overall, self._total = overall, sum(overall.values()) + _OTHER_STATES
+        self._by_pattern = {pattern: (found, sum(found.values())) for pattern, found in by_pattern.items()}
 
-    def of(self, state: str) -> float:
-        """Return the share of vehicles that come from *state*, in (0, 1)."""
-        return self._counts.get(state, self._SMOOTHING) / self._total
+    def of(self, state: str, plate: str) -> float:
+        """Return the share of the vehicles with plates like *plate* that come from *state*, in (0, 1)."""
+        share = (self._overall.get(state, 0) + 1) / self._total
+        # Few plates of a pattern say little; with more of them the list's own word for it counts.
+        found, count = self._by_pattern.get(_pattern(plate), (_NOBODY, 0))
+        return (found.get(state, 0) + _AS_GOOD_AS * share) / (count + _AS_GOOD_AS)
 
 
 _OTHER_STATES = 50
+_AS_GOOD_AS = 4.0
+"""Plates of one pattern: the shares over all patterns count as so many."""
+_NOBODY: Counter[str] = Counter()
 
 
 _KIND = str.maketrans({c: "d" if c in DIGITS else "l" for c in ALPHABET})

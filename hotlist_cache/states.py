@@ -25,6 +25,23 @@ _KNOWN_COUNTRIES = frozenset(_COUNTRIES.split())
 _SUBDIVISIONS = {"US": frozenset(_UNITED_STATES.split()), "CA": frozenset(_CANADA.split())}
 _MAX_SUBDIVISION_CHARACTERS = 3
 
+# The codes of the NCIC for who issued a plate, as in the FBI's part of the National Information Exchange
+# Model (LISCodeSimpleType), as far as they are not the postal ones. NCIC writes Nebraska NB, so New Brunswick
+# is NK; GU is Guanajuato and Guam GM. MX is the State of Mexico there, but is written for the country, too.
+_NCIC = {
+    **{code: f"US-{code}" for code in _UNITED_STATES.split() if code not in ("GU", "MP", "AS", "UM")},
+    **{"NB": "US-NE", "GM": "US-GU", "MK": "US-MP", "AM": "US-AS", "US": "US"},
+    **{code: f"CA-{code}" for code in ("AB", "BC", "MB", "NS", "NT", "ON", "PE", "QC", "YT")},
+    **{"NK": "CA-NB", "NF": "CA-NL", "PQ": "CA-QC", "SN": "CA-SK", "CD": "CA"},
+    **{"AG": "MX-AGU", "BA": "MX-BCN", "BJ": "MX-BCS", "CE": "MX-CAM", "CI": "MX-CHP", "CH": "MX-CHH"},
+    **{"CU": "MX-COA", "CL": "MX-COL", "DF": "MX-CMX", "DO": "MX-DUR", "GU": "MX-GUA", "GR": "MX-GRO"},
+    **{"HL": "MX-HID", "JL": "MX-JAL", "MC": "MX-MIC", "MR": "MX-MOR", "NA": "MX-NAY", "NL": "MX-NLE"},
+    **{"OA": "MX-OAX", "PB": "MX-PUE", "QU": "MX-QUE", "QR": "MX-ROO", "SL": "MX-SLP", "SI": "MX-SIN"},
+    **{"SO": "MX-SON", "TB": "MX-TAB", "TA": "MX-TAM", "TL": "MX-TLA", "VC": "MX-VER", "YU": "MX-YUC"},
+    **{"ZA": "MX-ZAC", "MX": "MX", "MM": "MX"},
+}
+_NCIC_UNKNOWN = ("", "XX", "YY")
+
 
 def parse_jurisdiction(text: str, country: str) -> Jurisdiction | None:
     """Return the jurisdiction a list means by *text*; None if *text* is empty.
@@ -46,6 +63,19 @@ def parse_jurisdiction(text: str, country: str) -> Jurisdiction | None:
     if tail and (tail not in known if known else not _is_subdivision(tail)):
         raise ValueError("not a state of that country")
     return Jurisdiction(code)
+
+
+def parse_ncic_state(text: str) -> Jurisdiction | None:
+    """Return the jurisdiction that an NCIC code means; None if it says that none is known.
+
+    Raises ValueError if *text* is not the code of a state, territory or province, of Canada or of Mexico.
+    """
+    code = text.strip().upper()
+    if code in _NCIC_UNKNOWN:
+        return None
+    if (found := _NCIC.get(code)) is None:
+        raise ValueError("not a state code of the United States, Canada or Mexico")
+    return Jurisdiction(found)
 
 
 def is_country(code: str) -> bool:

@@ -40,6 +40,16 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Misreads:
+    """How a reader errs where its own probabilities do not say so, on crops it was not trained on."""
+
+    share: float
+    """Of the characters that it is sure of, in [0, 1), those that are wrong."""
+    taken_for: dict[str, dict[str, float]]
+    """For a character read, those that it really was, with their shares of its misreads; O as 0, I as 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A detector or a reader."""
 
@@ -59,6 +69,8 @@ class Model:
     reader trained on softened targets needs. None is 1."""
     region_temperature: float | None = None
     """The same for its opinion on the issuer."""
+    misreads: Misreads | None = None
+    """Of a reader; None where nobody measured them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,8 @@ def encode_pack(pack: Pack) -> str:
         for key, value in _temperatures(model).items():
             if value is not None:
                 lines.append(f"{key} = {value!r}")
+        if model.misreads is not None:
+            lines.append(f"misreads = {_misreads_line(model.misreads)}")
         if model.config is not None:
             lines.append("config = { " + ", ".join(_file_lines(model.config)) + " }")
         lines.append("input = " + _tensor_line(model.input))
@@ -147,6 +161,10 @@ class _Table:
         if not isinstance(entries, dict):
             raise TypeError(f"{name} is not a table")
         self._entries, self._name = dict(entries), name
+
+    def left(self) -> list[str]:
+        """Return what has not been asked for yet."""
+        return list(self._entries)
 
     def _take(self, key: str, kind: type) -> Any:
         where = f"{self._name}.{key}" if self._name else key
@@ -231,12 +249,35 @@ def _model(table: _Table) -> Model:
         threshold=table.number("threshold"),
         temperature=table.number("temperature"),
         region_temperature=table.number("region_temperature"),
+        misreads=_misreads(table.optional("misreads")),
     )
     table.done()
     for key, value in _temperatures(model).items():
         if value is not None and not 0.05 <= value <= 20.0:
             raise ValueError(f"{key} {value} is not between 0.05 and 20")
     return model
+
+
+def _misreads(table: _Table | None) -> Misreads | None:
+    if table is None:
+        return None
+    share, of = table.number("share"), table.table("taken_for")
+    table.done()
+    taken_for = {character: of.table(character).rest() for character in of.left()}
+    characters = set(taken_for) | {other for others in taken_for.values() for other in others}
+    if share is None or not 0 <= share < 1 or any(len(c) != 1 for c in characters):
+        raise ValueError("misreads: share must lie in 0 to 1, and taken_for name single characters")
+    if any(not 0 <= part <= 1 for others in taken_for.values() for part in others.values()):
+        raise ValueError("misreads: a share is not between 0 and 1")
+    return Misreads(share, taken_for)
+
+
+def _misreads_line(misreads: Misreads) -> str:
+    rows = []
+    for character, others in misreads.taken_for.items():
+        parts = ", ".join(f"{_quoted(other)} = {float(part)!r}" for other, part in others.items())
+        rows.append(f"{_quoted(character)} = {{ {parts} }}")
+    return f"{{ share = {float(misreads.share)!r}, taken_for = {{ {', '.join(rows)} }} }}"
 
 
 def _temperatures(model: Model) -> dict[str, float | None]:

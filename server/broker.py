@@ -1,4 +1,4 @@
-"""The department's side of MQTT: tell units of the newest hotlist, hear how the units are.
+"""The department's side of MQTT: give units the newest signed timestamp, hear how they are.
 
 paho keeps the connection in a thread of its own and comes back by itself when the broker does. Nothing that
 must not be lost travels here. Which unit may write to which topic is the broker's to enforce.
@@ -19,13 +19,12 @@ from sqlalchemy import Engine, update
 
 from server.database import writing
 from server.errors import SettingsInvalidError, StoreUnavailableError
-from server.hotlists import Hotlists
 from server.keys import BROKER_CLIENT
+from server.publications import Publications
 from server.settings import BrokerSettings
 from server.tables import units
-from sync.notice import HotlistNotice, encode_notice
 
-HOTLIST_TOPIC = "alpr/hotlist"
+UPDATES_TOPIC = "alpr/updates"
 STATUS_TOPICS = "alpr/+/status"
 MAX_STATUS_BYTES = 8192
 
@@ -40,14 +39,14 @@ class BrokerLink:
         settings: BrokerSettings,
         keys: Path,
         engine: Engine,
-        hotlists: Hotlists,
+        publications: Publications,
         clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._engine = engine
-        self._hotlists = hotlists
+        self._publications = publications
         self._clock = clock
-        self._announced: int | None = None
+        self._announced: bytes | None = None
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=BROKER_CLIENT, protocol=paho.MQTTv5)
         self._client.tls_set_context(_context(keys))
         self._client.on_connect = self._connected
@@ -65,13 +64,15 @@ class BrokerLink:
         self._client.loop_stop()
 
     def announce(self) -> None:
-        """Tell units of the newest snapshot, unless they were told of it over this connection."""
-        if not self._client.is_connected() or (newest := self._hotlists.newest()) is None:
+        """Tell units of the newest publication, unless they were told of it over this connection.
+
+        The message is the signed timestamp itself: a unit believes its signature, not the broker.
+        """
+        if not self._client.is_connected() or (timestamp := self._publications.timestamp()) is None:
             return
-        if newest.sequence != self._announced:
-            notice = HotlistNotice(newest.sequence, newest.sha256, newest.bytes)
-            self._client.publish(HOTLIST_TOPIC, encode_notice(notice), qos=1, retain=True)
-            self._announced = newest.sequence
+        if timestamp != self._announced:
+            self._client.publish(UPDATES_TOPIC, timestamp, qos=1, retain=True)
+            self._announced = timestamp
 
     def _connected(
         self,

@@ -5,18 +5,16 @@ import sys
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from hotlist_cache.entry import Priority
 from hotlist_cache.errors import HotlistError
-from hotlist_cache.importing import FIELDS, ImportRules, RefusedRow, import_entries
 from server import clock
 from server.access import Role, add_account, change_account
 from server.audit import AuditHead, verify
+from server.broker_config import write_broker_config
 from server.daemon import run as run_daemon
 from server.database import reading
 from server.department import Administrator, console_actor, found, open_department
@@ -24,23 +22,20 @@ from server.enrolment import UnitAddresses
 from server.enrolment import enroll as enroll_unit
 from server.enrolment import revoke as revoke_unit
 from server.errors import ServerError, SettingsInvalidError
+from server.hotlist_commands import DEFAULT_ROOT, RootOption, hotlist_app
 from server.logs import set_up_logs
 from server.report import holdings
-
-SHOWN_REFUSALS = 20
+from server.updates_commands import updates_app
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The department's side.")
-hotlist_app = typer.Typer(no_args_is_help=True, help="Lists of wanted plates.")
 user_app = typer.Typer(no_args_is_help=True, help="Accounts of the pages.")
 audit_app = typer.Typer(no_args_is_help=True, help="The access log.")
 app.add_typer(hotlist_app, name="hotlist")
+app.add_typer(updates_app, name="updates")
 app.add_typer(user_app, name="user")
 app.add_typer(audit_app, name="audit")
 
 Root = Annotated[Path, typer.Argument(envvar="ALPR_SERVER_DIR", help="The department's folder.")]
-RootOption = Annotated[
-    Path, typer.Option("--department", envvar="ALPR_SERVER_DIR", help="The department's folder.")
-]
 PasswordFile = Annotated[
     Path | None,
     typer.Option(help='File whose first line is the password; "-" is standard input. Else one is made.'),
@@ -48,7 +43,6 @@ PasswordFile = Annotated[
 TrainingExpires = Annotated[
     datetime, typer.Option(formats=["%Y-%m-%d"], help="Day on which the person's training lapses.")
 ]
-DEFAULT_ROOT = Path("/var/lib/alpr-server")
 
 
 @app.command()
@@ -78,6 +72,10 @@ def init(
     typer.echo(f"account {admin}: training on record until {expires.isoformat()}")
     _tell_password(admin, password, made)
     typer.echo(f"Back up {root / 'keys'} offline: without it no sealed read can ever be opened.")
+    typer.echo(
+        f"Give the keys in {root / 'updates/persons'} to three persons and delete them here: two of them "
+        "sign for models and profiles, and for new keys."
+    )
 
 
 @app.command()
@@ -101,10 +99,35 @@ def enroll(
         server_url or settings.department.server_url, settings.mqtt.host, settings.mqtt.port
     )
     enroll_unit(
-        department.engine, department.keys, unit, out, addresses, actor=console_actor(), now=clock.now()
+        department.engine,
+        department.keys,
+        unit,
+        out,
+        addresses,
+        updates_root=department.publications.first_root,
+        actor=console_actor(),
+        now=clock.now(),
     )
     typer.echo(f"unit {unit} is enrolled; its files are in {out}")
     typer.echo("Carry them to the unit by a way nobody else can read, then delete them here.")
+
+
+@app.command("broker-config")
+def broker_config(
+    host: Annotated[list[str], typer.Option(help="Name under which units reach the broker; repeatable.")],
+    out: Annotated[Path, typer.Option(help="New folder for its files.")],
+    port: Annotated[int, typer.Option(help="It listens there.")] = 8883,
+    folder: Annotated[
+        str, typer.Option(help="Where the files will lie on its machine.")
+    ] = "/etc/mosquitto/alpr",
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Write a ready mosquitto configuration with the broker's key, certificate and access list."""
+    department = open_department(root)
+    name = department.settings.department.name
+    write_broker_config(department.keys, out, host, name=name, port=port, now=clock.now(), folder=folder)
+    typer.echo(f"{out}: copy it to {folder} on the broker's machine, owned by mosquitto; then delete it here")
+    typer.echo(f"set [mqtt] host and port in {root / 'server.toml'}, and restart the server")
 
 
 @app.command()
@@ -142,75 +165,6 @@ def report(root: Root) -> None:
         f"access log: {held.audit.sequence} entries, chain unbroken",
     ):
         console.print(line, highlight=False)
-
-
-@hotlist_app.command("import")
-def hotlist_import(
-    file: Annotated[Path, typer.Argument(help="CSV or TSV with a header, in UTF-8.")],
-    columns: Annotated[
-        list[str] | None,
-        typer.Option("--map", help=f"FIELD=COLUMN; fields: {', '.join(FIELDS)}. May be given several times."),
-    ] = None,
-    feed: Annotated[str, typer.Option(help="Name of this source; else made from the file's name.")] = "",
-    list_name: Annotated[str, typer.Option("--list", help="List of rows that name none.")] = "",
-    source: Annotated[str, typer.Option(help="Source of rows that name none.")] = "",
-    country: Annotated[str, typer.Option(help="Whose states two letters mean first.")] = "US",
-    timezone: Annotated[str, typer.Option(help="Of dates that do not say.")] = "UTC",
-    priority: Annotated[str, typer.Option(help="Of rows that name none: low, medium, high.")] = "medium",
-    approve_shrink: Annotated[
-        bool, typer.Option("--approve-shrink", help="It is right that most entries are gone.")
-    ] = False,
-    root: RootOption = DEFAULT_ROOT,
-) -> None:
-    """Replace all that one source listed. Units see nothing of it before `hotlist publish`."""
-    department = open_department(root)
-    refused = _Refusals()
-    rules = ImportRules(
-        columns=_column_map(columns or []),
-        country=country,
-        timezone=_zone(timezone),
-        list_name=list_name,
-        source=source,
-        priority=_priority(priority),
-    )
-    try:
-        with file.open("rb") as rows:
-            count = department.hotlists.replace_feed(
-                feed or "".join(c if c.isascii() and c.isalnum() else "-" for c in file.stem.lower()),
-                import_entries(rows, rules, refused.add),
-                actor=console_actor(),
-                now=clock.now(),
-                approve_shrink=approve_shrink,
-            )
-    except OSError as error:
-        raise SettingsInvalidError(f"{file}: cannot be read ({error.strerror})") from error
-    refused.report()
-    typer.echo(f"{count} entries taken, {refused.count} rows refused")
-
-
-@hotlist_app.command("publish")
-def hotlist_publish(
-    expires_days: Annotated[float, typer.Option(help="Units refuse it after so many days.")] = 7.0,
-    sequence: Annotated[int | None, typer.Option(help="Higher than any a unit holds; else the next.")] = None,
-    approve_shrink: Annotated[
-        bool, typer.Option("--approve-shrink", help="It is right that most entries are gone.")
-    ] = False,
-    root: RootOption = DEFAULT_ROOT,
-) -> None:
-    """Sign all feeds as the next snapshot. A running server tells the units of it."""
-    if not 0 < expires_days <= 3650:
-        raise SettingsInvalidError("--expires-days: more than 0 and at most 3650")
-    department = open_department(root)
-    now = clock.now()
-    published = department.hotlists.publish(
-        department.keys,
-        expires_at=now + timedelta(days=expires_days),
-        actor=console_actor(),
-        now=now,
-        approve_shrink=approve_shrink,
-        sequence=sequence,
-    )
-    typer.echo(f"snapshot {published.sequence}: {published.entries} entries, {published.bytes} bytes")
 
 
 @user_app.command("add")
@@ -287,25 +241,6 @@ def _fail(error: Exception, code: int) -> None:
     sys.exit(code)
 
 
-class _Refusals:
-    """Rows an import did not take: the first ones told, all counted."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._first: list[RefusedRow] = []
-
-    def add(self, row: RefusedRow) -> None:
-        self.count += 1
-        if len(self._first) < SHOWN_REFUSALS:
-            self._first.append(row)
-
-    def report(self) -> None:
-        for row in self._first:
-            typer.echo(f"line {row.line}: {row.why}", err=True)
-        if self.count > len(self._first):
-            typer.echo(f"… and {self.count - len(self._first)} more", err=True)
-
-
 def _password(file: Path | None) -> tuple[str, bool]:
     """Return a password, and whether it was made here."""
     if file is None:
@@ -320,30 +255,6 @@ def _password(file: Path | None) -> tuple[str, bool]:
 def _tell_password(name: str, password: str, made: bool) -> None:
     if made:
         typer.echo(f"password of {name}, shown only now: {password}")
-
-
-def _column_map(pairs: list[str]) -> dict[str, str]:
-    mapping = {}
-    for pair in pairs:
-        field, equals, column = pair.partition("=")
-        if not equals:
-            raise SettingsInvalidError(f"--map {pair!r}: write FIELD=COLUMN")
-        mapping[field] = column
-    return mapping
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise SettingsInvalidError(f"--timezone {name!r}: write it as America/Los_Angeles") from error
-
-
-def _priority(name: str) -> Priority:
-    try:
-        return Priority[name.upper()]
-    except KeyError:
-        raise SettingsInvalidError(f"--priority {name!r}: low, medium or high") from None
 
 
 def _head(text: str) -> AuditHead:

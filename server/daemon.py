@@ -11,13 +11,13 @@ from server.access import Access
 from server.broker import BrokerLink
 from server.department import Department, open_department
 from server.desk import Desk
-from server.errors import StoreUnavailableError
+from server.errors import ServerError
 from server.intake import Intake
 from server.listeners import bind, notify, serve
 from server.pages import pages_app
 from server.unit_port import unit_app
 
-ANNOUNCE_EVERY_S = 5.0
+ANNOUNCE_EVERY_S = 0.5
 _log = structlog.get_logger(__name__)
 
 
@@ -47,7 +47,7 @@ def run(root: Path, host: str, port: int, admin_port: int) -> None:
         _log.info("ready", **ports)
         notify("READY=1")
 
-    units = (unit_app(intake, department.hotlists, clock.now), unit_socket)
+    units = (unit_app(intake, department.publications, clock.now), unit_socket)
     people = (pages_app(desk), people_socket)
     asyncio.run(serve(units, people, department.folder.keys, ready, lambda: _announce(department)))
     _log.info("stopped")
@@ -55,23 +55,30 @@ def run(root: Path, host: str, port: int, admin_port: int) -> None:
 
 
 async def _announce(department: Department) -> None:
-    """Tell units of each new snapshot, whichever process published it, as long as there is a broker."""
-    if not department.settings.mqtt.host:
-        return
-    link = BrokerLink(
-        department.settings.mqtt,
-        department.folder.keys,
-        department.engine,
-        department.hotlists,
-        clock.now,
-    )
-    link.start()
+    """Keep the publication fresh, and tell units of each new one, whichever process published it."""
+    publications, link = department.publications, None
+    if department.settings.mqtt.host:
+        link = BrokerLink(
+            department.settings.mqtt,
+            department.folder.keys,
+            department.engine,
+            publications,
+            clock.now,
+        )
+        link.start()
     try:
         while True:
             try:
-                await asyncio.to_thread(link.announce)
-            except StoreUnavailableError as error:
-                _log.warning("hotlist not announced", why=str(error))
+                # Usually the command that published the list has done it; after a crash in between this does.
+                await asyncio.to_thread(
+                    publications.bring_list, department.hotlists, department.keys, clock.now()
+                )
+                await asyncio.to_thread(publications.keep_fresh, clock.now())
+                if link is not None:
+                    await asyncio.to_thread(link.announce)
+            except ServerError as error:
+                _log.error("publication not fresh", why=str(error))
             await asyncio.sleep(ANNOUNCE_EVERY_S)
     finally:
-        link.stop()
+        if link is not None:
+            link.stop()

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from hotlist_cache.publishing import Carried
 from server.access import Role, add_account, require_password
 from server.audit import Deed, append
 from server.database import migrate, open_database, require_current, writing
 from server.errors import SettingsInvalidError
 from server.hotlists import Hotlists
 from server.keys import DepartmentKeys, load_keys, make_keys, write_private
+from server.publications import Publications
 from server.settings import Folder, Settings, read_settings
 
 _SETTINGS = """\
@@ -35,6 +37,13 @@ purpose_min = 60
 [mqtt]
 host = ""  # of the broker that tells units of new hotlists; empty: none
 port = 8883
+
+[hotlist]
+# What units are given of an entry beside plate, state, list, reason, priority and source.
+vehicles = true
+case_numbers = true
+times = true
+record_ids = false
 """
 
 
@@ -57,9 +66,25 @@ class Department:
     engine: Engine
 
     @property
+    def publications(self) -> Publications:
+        """What is published to its units."""
+        return Publications(self.folder.updates)
+
+    @property
     def hotlists(self) -> Hotlists:
         """Its feeds and snapshots."""
-        return Hotlists(self.engine, self.folder.hotlists)
+        return Hotlists(self.engine, self.folder.hotlists, carried=self.carried)
+
+    @property
+    def carried(self) -> Carried:
+        """What units are given of an entry."""
+        chosen = self.settings.hotlist
+        return Carried(
+            record_ids=chosen.record_ids,
+            vehicles=chosen.vehicles,
+            case_numbers=chosen.case_numbers,
+            times=chosen.times,
+        )
 
 
 def found(
@@ -80,6 +105,7 @@ def found(
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     root.chmod(0o700)
     make_keys(folder.keys, name, hosts, now)
+    Publications(folder.updates).found(folder.keys, now)
     settings = _SETTINGS.format(name=_toml_text(name), server_url=_toml_text(server_url))
     write_private(folder.settings, settings.encode())
     # Made before SQLite does, which would make it readable for others.
@@ -115,6 +141,23 @@ def open_department(root: Path, *, upgrading: bool = False) -> Department:
         migrate(engine)
     require_current(engine)
     return Department(folder, settings, keys, engine)
+
+
+def publish_urgent(department: Department, actor: str, expires_at: datetime, now: datetime) -> int:
+    """Publish what the urgent feeds list, on the list that units fetch first; return how many entries.
+
+    Raises HotlistRefusedError, RepositoryRefusedError or SigningFailedError, and publishes nothing.
+    """
+    count = department.publications.publish_urgent(
+        department.hotlists.urgent_entries(),
+        department.keys,
+        carried=department.carried,
+        expires_at=expires_at,
+        now=now,
+    )
+    with writing(department.engine) as connection:
+        append(connection, Deed(actor, "hotlist.publish_urgent", detail={"entries": count}), now)
+    return count
 
 
 def console_actor() -> str:

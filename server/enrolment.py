@@ -69,10 +69,12 @@ def enroll(
     out: Path,
     addresses: UnitAddresses,
     *,
+    updates_root: bytes,
     actor: str,
     now: datetime,
 ) -> None:
-    """Write to *out* all that the unit needs, and register it. A certificate it had before no longer counts.
+    """Write to *out* all that the unit needs, and register it. *updates_root* is what the unit believes
+    publications by. A certificate it had before no longer counts.
 
     The unit is registered last: files that could not all be written belong to nobody.
 
@@ -86,7 +88,15 @@ def enroll(
         raise SettingsInvalidError(f"server URL {addresses.server_url!r}: write https://HOST:PORT")
     certificate = issue_client(keys, unit_id, now)
     signing = Ed25519PrivateKey.generate()
-    _write_files(out, keys, certificate, signing=signing, unit_id=unit_id, addresses=addresses)
+    _write_files(
+        out,
+        keys,
+        certificate,
+        signing=signing,
+        unit_id=unit_id,
+        addresses=addresses,
+        updates_root=updates_root,
+    )
     row = {
         "public_key": signing.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw),
         "certificate_serial": certificate.serial,
@@ -128,6 +138,7 @@ def _write_files(
     signing: Ed25519PrivateKey,
     unit_id: str,
     addresses: UnitAddresses,
+    updates_root: bytes,
 ) -> None:
     folder = out / "keys"
     config = out / "config.toml"
@@ -146,6 +157,7 @@ def _write_files(
         "unit.tls.key.pem": private_pem(certificate.key),
         "ca.pem": certificate_pem(keys.ca_certificate),
         "storage.key": secrets.token_bytes(32),
+        "updates.root.json": updates_root,
     }
     for name, content in files.items():
         write_private(folder / name, content)

@@ -1,33 +1,39 @@
 """Hotlists: feeds come in as entries, a signed snapshot goes out.
 
-hotlists/feeds/<feed>.jsonl     what one source listed, whole; importing it again replaces it
-hotlists/<sequence>.snapshot    what was published, never changed again
+hotlists/feeds/, pending/, incoming/    what the sources list: see `feeds`
+hotlists/<sequence>.snapshot            what was published, never changed again
+
+Where most of a feed or of the whole list would go, one person asks and another approves. An approved loss of
+a feed is then the published list's own: it is not asked for twice.
 """
 
 import hashlib
-import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
-from hotlist_cache.entry import Entry, Priority
-from hotlist_cache.snapshot import encode_snapshot, verify_header
-from recognizer.plate import Jurisdiction
+from hotlist_cache.entry import Entry
+from hotlist_cache.header import verify_header
+from hotlist_cache.importing import Change
+from hotlist_cache.publishing import EVERYTHING, Carried, encode_snapshot
 from server.audit import Deed, append
 from server.database import reading, writing
 from server.errors import HotlistRefusedError
+from server.feed_report import Delivery, ImportReport
+from server.feeds import Feeds, FeedState, states_in
 from server.files import replacing
 from server.keys import DepartmentKeys
+from server.pending import Pending, all_pending, drop_pending, pending_for, pending_of, put_pending
 from server.tables import hotlist_feeds, hotlist_snapshots
 
 LEAST_SHARE = 0.5
-"""A list that keeps less of the one before than this is taken for truncated unless a person approves it."""
-_FEED = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+"""A list that keeps less of the one before than this counts as truncated until a second person approves."""
+URGENT_FEED = "urgent"
+"""What such feeds list stands on the urgent list too, which units fetch first: Amber alerts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +49,124 @@ class Published:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What a publication starts from. Nothing of it may have changed when it ends."""
+
+    newest: Published | None
+    most: int
+    """Entries of the longest list that a unit may still hold."""
+    feeds: tuple[FeedState, ...]
+
+    @property
+    def approved_loss(self) -> int:
+        return sum(feed.approved_loss for feed in self.feeds)
+
+
 class Hotlists:
     """The department's lists on disk. One writer at a time: the command line."""
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    def __init__(
+        self, engine: Engine, folder: Path, least_share: float = LEAST_SHARE, carried: Carried = EVERYTHING
+    ) -> None:
+        """What would keep less than *least_share* of its entries, in [0, 1], waits for approval; *carried* is
+        what units are given of an entry."""
+        self._carried = carried
         self._engine = engine
         self._folder = folder
+        self._least_share = least_share
+        self._feeds = Feeds(engine, folder, least_share)
 
     def replace_feed(
-        self, feed: str, entries: Iterable[Entry], *, actor: str, now: datetime, approve_shrink: bool = False
-    ) -> int:
-        """Let *entries* be all that *feed* lists from now on, and return how many they are.
+        self,
+        feed: str,
+        entries: Iterable[Entry],
+        *,
+        actor: str,
+        now: datetime,
+        delivery: Delivery | None = None,
+    ) -> ImportReport:
+        """Let *entries* be all that *feed* lists from now on, and return what became of them.
 
-        Nothing is published by this. *entries* is read once and may be long.
+        Nothing is published by this. *entries* is read once, through the *delivery* they come from if there
+        is one, and may be long; an entry given twice is held once. If the feed would lose too much, it stays
+        as it is, and the import waits for approval: the report then says under which number.
 
-        Raises HotlistRefusedError, and leaves the feed as it was, if its name cannot be one or if it lost
-        more than half of its entries and nobody approved that.
+        Raises HotlistRefusedError, and leaves the feed as it was, if its name cannot be one.
         """
-        if not _FEED.fullmatch(feed):
-            raise HotlistRefusedError(f"feed {feed!r}: use 1 to 64 of a-z, 0-9 and hyphens")
+        return self._feeds.replace(feed, entries, actor=actor, now=now, delivery=delivery)
+
+    def change_feed(
+        self,
+        feed: str,
+        changes: Iterable[Change],
+        *,
+        actor: str,
+        now: datetime,
+        delivery: Delivery | None = None,
+    ) -> ImportReport:
+        """Do *changes* to what *feed* lists, in their order. For the rest see `replace_feed`.
+
+        Raises HotlistRefusedError also if an import of the feed waits for approval, if the feed is damaged,
+        or if the changes are too many.
+        """
+        return self._feeds.change(feed, changes, actor=actor, now=now, delivery=delivery)
+
+    def feeds(self) -> list[FeedState]:
+        """Return how every feed stands, by name."""
+        return self._feeds.states()
+
+    def urgent_entries(self) -> Iterator[Entry]:
+        """Yield all that the urgent feeds list: those called "urgent", or "urgent-" and more.
+
+        Raises HotlistRefusedError if one is damaged.
+        """
+        states = [each for each in self._feeds.states() if each.feed.split("-")[0] == URGENT_FEED]
+        yield from self._feeds.entries(states)
+
+    def pending(self) -> list[Pending]:
+        """Return all that waits for approval, the oldest first."""
         with reading(self._engine) as connection:
-            before = connection.execute(
-                select(hotlist_feeds.c.entries).where(hotlist_feeds.c.feed == feed)
-            ).scalar()
-        count = 0
-        with replacing(self._feeds / f"{feed}.jsonl") as file:
-            for entry in entries:
-                file.write(_line(entry))
-                count += 1
-            _require_no_loss(f"feed {feed}", before, count, approve_shrink)
+            return all_pending(connection)
+
+    def approve(
+        self, pending_id: int, keys: DepartmentKeys, *, actor: str, now: datetime
+    ) -> Published | None:
+        """Apply what waits under *pending_id*; return the snapshot if it is a publication.
+
+        Raises HotlistRefusedError if nothing waits there, if *actor* asked for it, or if it cannot be applied
+        any more.
+        """
+        with reading(self._engine) as connection:
+            pending = pending_of(connection, pending_id)
+        try:
+            pending.require_another(actor)
+        except HotlistRefusedError:
+            with writing(self._engine) as connection:
+                detail = {"pending_id": pending_id, "asked_by": pending.asked_by}
+                append(connection, Deed(actor, "hotlist.approve", outcome="refused", detail=detail), now)
+            raise
+        if pending.feed is not None:
+            self._feeds.approve(pending, actor=actor, now=now)
+            return None
+        expires_at = datetime.fromisoformat(pending.detail["expires_at"])
+        if expires_at <= now:
+            raise HotlistRefusedError(f"{pending.what} would have expired: reject it and publish again")
+        wanted: int | None = pending.detail["sequence"]
+        return self._publish(
+            keys, expires_at=expires_at, actor=actor, now=now, wanted=wanted, approval=pending
+        )
+
+    def reject(self, pending_id: int, *, actor: str, now: datetime) -> Pending:
+        """Throw away what waits under *pending_id*. Who asked for it may do that, too.
+
+        Raises HotlistRefusedError if nothing waits there.
+        """
         with writing(self._engine) as connection:
-            row = {"entries": count, "imported_at": now}
-            if before is None:
-                connection.execute(insert(hotlist_feeds).values(feed=feed, **row))
-            else:
-                connection.execute(update(hotlist_feeds).where(hotlist_feeds.c.feed == feed).values(row))
-            detail = {"feed": feed, "entries": count, "before": before, "shrink_approved": approve_shrink}
-            append(connection, Deed(actor, "hotlist.import", detail=detail), now)
-        return count
+            pending = pending_of(connection, pending_id)
+            drop_pending(connection, pending, "hotlist.reject", actor=actor, now=now)
+        self._feeds.forget(pending)
+        return pending
 
     def publish(
         self,
@@ -89,7 +175,6 @@ class Hotlists:
         expires_at: datetime,
         actor: str,
         now: datetime,
-        approve_shrink: bool = False,
         sequence: int | None = None,
     ) -> Published:
         """Sign all feeds as the next snapshot and return it. Units fetch it from then on.
@@ -97,51 +182,15 @@ class Hotlists:
         *sequence* may leave numbers out: after a restored backup, units hold a higher one than is known here.
 
         Raises HotlistRefusedError, and publishes nothing, if there is nothing to publish, the sequence was
-        used, or more than half of the entries went and nobody approved that.
+        used, or more was lost than approved imports account for: the publication then waits for approval
+        itself.
         """
-        if not (feeds := sorted(self._feeds.glob("*.jsonl"))):
-            raise HotlistRefusedError("no feed was imported: run `alpr-server hotlist import` first")
-        newest = self.newest()
-        least = 1 if newest is None else newest.sequence + 1
-        sequence = least if sequence is None else sequence
-        if sequence < least:
-            raise HotlistRefusedError(f"sequence {sequence} was used: the next free one is {least}")
-        data = encode_snapshot(
-            (entry for feed in feeds for entry in _entries(feed)),
-            sequence=sequence,
-            issued_at=now,
-            expires_at=expires_at,
-            key=keys.hotlist,
-            shrink_approved=approve_shrink,
-        )
-        header, _ = verify_header(data, [keys.hotlist.public_key()])
-        _require_no_loss("the list", None if newest is None else newest.entries, header.count, approve_shrink)
-        published = Published(
-            sequence,
-            hashlib.sha256(data).hexdigest(),
-            len(data),
-            header.count,
-            header.issued_at,
-            header.expires_at,
-        )
-        with replacing(self._file(sequence)) as file:
-            file.write(data)
-        with writing(self._engine) as connection:
-            if _newest_sequence(connection) != (None if newest is None else newest.sequence):
-                raise HotlistRefusedError("another snapshot was published meanwhile: publish again")
-            row = {field.name: getattr(published, field.name) for field in fields(published)}
-            connection.execute(insert(hotlist_snapshots).values(row))
-            detail = {"sequence": sequence, "entries": header.count, "sha256": published.sha256}
-            append(connection, Deed(actor, "hotlist.publish", detail=detail), now)
-        return published
+        return self._publish(keys, expires_at=expires_at, actor=actor, now=now, wanted=sequence)
 
     def newest(self) -> Published | None:
         """Return the snapshot in force, or None if none was published yet."""
         with reading(self._engine) as connection:
-            row = connection.execute(
-                select(hotlist_snapshots).order_by(hotlist_snapshots.c.sequence.desc()).limit(1)
-            ).first()
-        return None if row is None else Published(*row)
+            return _newest(connection)
 
     def path_of(self, sequence: int) -> Path | None:
         """Return the file of a published snapshot, or None if it is not published or is gone."""
@@ -152,53 +201,112 @@ class Hotlists:
         path = self._file(sequence)
         return path if known is not None and path.is_file() else None
 
-    @property
-    def _feeds(self) -> Path:
-        return self._folder / "feeds"
+    def _publish(
+        self,
+        keys: DepartmentKeys,
+        *,
+        expires_at: datetime,
+        actor: str,
+        now: datetime,
+        wanted: int | None,
+        approval: Pending | None = None,
+    ) -> Published:
+        with reading(self._engine) as connection:
+            standing = _standing(connection)
+        if not standing.feeds:
+            raise HotlistRefusedError("no feed was imported: run `alpr-server hotlist import` first")
+        newest = standing.newest
+        least = 1 if newest is None else newest.sequence + 1
+        sequence = least if wanted is None else wanted
+        if sequence < least:
+            raise HotlistRefusedError(f"sequence {sequence} was used: the next free one is {least}")
+        data, published = self._signed(keys, standing, sequence, now, expires_at)
+        if approval is not None and published.entries != approval.after:
+            raise HotlistRefusedError(
+                f"{approval.what} would now hold {published.entries} entries, not {approval.after}: "
+                "reject it and publish again"
+            )
+        if approval is None and newest is not None:
+            accounted = published.entries + standing.approved_loss
+            if accounted < newest.entries * self._least_share:
+                asked = {"expires_at": expires_at.isoformat(), "sequence": wanted}
+                self._hold(asked, newest.entries, published.entries, actor=actor, now=now)
+        with replacing(self._file(sequence)) as file:
+            file.write(data)
+        with writing(self._engine) as connection:
+            if _standing(connection) != standing:
+                raise HotlistRefusedError("a feed or the list was changed meanwhile: publish again")
+            if approval is not None:
+                pending_of(connection, approval.pending_id)  # nobody decided it meanwhile
+                drop_pending(connection, approval, "hotlist.approve", actor=actor, now=now)
+            for pending in pending_for(connection, None):
+                drop_pending(connection, pending, "hotlist.supersede", actor=actor, now=now)
+            row = {field.name: getattr(published, field.name) for field in fields(published)}
+            connection.execute(insert(hotlist_snapshots).values(row))
+            connection.execute(update(hotlist_feeds).values(approved_loss=0))
+            detail = {
+                "sequence": sequence,
+                "entries": published.entries,
+                "before": None if newest is None else newest.entries,
+                "approved_loss": standing.approved_loss,
+                "sha256": published.sha256,
+            }
+            append(connection, Deed(actor, "hotlist.publish", detail=detail), now)
+        return published
+
+    def _signed(
+        self,
+        keys: DepartmentKeys,
+        standing: _Standing,
+        sequence: int,
+        issued_at: datetime,
+        expires_at: datetime,
+    ) -> tuple[bytes, Published]:
+        """Return the list and what is to be noted of it."""
+        # Whether it has shrunk is signed with it, but what two feeds share is known only once it is made: the
+        # feeds' own counts are tried first, and are nearly always right.
+        enough = standing.most * max(self._least_share, LEAST_SHARE)
+        shrunken = sum(feed.entries for feed in standing.feeds) < enough
+        while True:
+            data = encode_snapshot(
+                self._feeds.entries(standing.feeds),
+                sequence=sequence,
+                issued_at=issued_at,
+                expires_at=expires_at,
+                key=keys.hotlist,
+                # Measured against every list there ever was: a unit may come back from the garage with one
+                # that is long since replaced, and must take this one, though it missed the approved step.
+                shrink_approved=shrunken,
+                carried=self._carried,
+            )
+            header, _ = verify_header(data, [keys.hotlist.public_key()])
+            if shrunken == (header.count < enough):
+                break
+            shrunken = header.count < enough
+        digest = hashlib.sha256(data).hexdigest()
+        return data, Published(sequence, digest, len(data), header.count, header.issued_at, header.expires_at)
+
+    def _hold(
+        self, asked: dict[str, str | int | None], before: int, after: int, *, actor: str, now: datetime
+    ) -> NoReturn:
+        """Raises HotlistRefusedError, always: the publication waits for approval from now on."""
+        with writing(self._engine) as connection:
+            for older in pending_for(connection, None):
+                drop_pending(connection, older, "hotlist.supersede", actor=actor, now=now)
+            pending = put_pending(connection, None, asked, before=before, after=after, actor=actor, now=now)
+        raise HotlistRefusedError(pending.told)
 
     def _file(self, sequence: int) -> Path:
         return self._folder / f"{sequence}.snapshot"
 
 
-def _require_no_loss(what: str, before: int | None, count: int, approved: bool) -> None:
-    if before is not None and count < before * LEAST_SHARE and not approved:
-        raise HotlistRefusedError(
-            f"{what} would shrink from {before} to {count} entries: check the source, or approve with "
-            "--approve-shrink; nothing was changed"
-        )
+def _standing(connection: Connection) -> _Standing:
+    most = connection.execute(select(func.max(hotlist_snapshots.c.entries))).scalar()
+    return _Standing(_newest(connection), most or 0, tuple(states_in(connection)))
 
 
-def _newest_sequence(connection: Connection) -> int | None:
-    return connection.execute(select(func.max(hotlist_snapshots.c.sequence))).scalar()
-
-
-def _line(entry: Entry) -> bytes:
-    values: list[Any] = [getattr(entry, field.name) for field in fields(entry)]
-    # Times are the only values of an entry that JSON cannot hold.
-    return json.dumps(values, default=datetime.isoformat).encode() + b"\n"
-
-
-def _entries(path: Path) -> Iterator[Entry]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                entry_id, pattern, jurisdiction, list_name, reason, priority, *rest = json.loads(line)
-                vehicle, case_number, source, effective, expires = rest
-                yield Entry(
-                    entry_id,
-                    pattern,
-                    jurisdiction and Jurisdiction(jurisdiction),
-                    list_name,
-                    reason,
-                    Priority(priority),
-                    vehicle,
-                    case_number,
-                    source,
-                    effective and datetime.fromisoformat(effective),
-                    expires and datetime.fromisoformat(expires),
-                )
-            except ValueError:
-                # No cause: it might quote the line, which holds a plate.
-                raise HotlistRefusedError(
-                    f"{path.name}: line {number} is damaged; import the feed again"
-                ) from None
+def _newest(connection: Connection) -> Published | None:
+    row = connection.execute(
+        select(hotlist_snapshots).order_by(hotlist_snapshots.c.sequence.desc()).limit(1)
+    ).first()
+    return None if row is None else Published(*row)

@@ -138,6 +138,15 @@ def load_keys(folder: Path) -> DepartmentKeys:
     raise SettingsInvalidError(f"{folder}: holds a key of another kind; restore it from the backup")
 
 
+def issue_server(keys: DepartmentKeys, hosts: Sequence[str], now: datetime) -> IssuedCertificate:
+    """Return a new TLS server certificate for *hosts*.
+
+    Raises SettingsInvalidError if one is neither a DNS name nor an address.
+    """
+    names = [_general_name(host) for host in hosts]
+    return _issue(keys, hosts[0], names, ExtendedKeyUsageOID.SERVER_AUTH, now)
+
+
 def issue_client(keys: DepartmentKeys, name: str, now: datetime) -> IssuedCertificate:
     """Return a new TLS client certificate whose common name and DNS name are *name*."""
     # Client use only: a stolen unit's certificate can never pose as the server.

@@ -36,6 +36,12 @@ class StoredHit:
     list_issued_at: datetime
     form: str
     """"plate", "prefix first" or "prefix last": what of the read met the entry."""
+    outcome: str
+    """"hit", "possible hit" or "none" (recorded, not told): what it was to the officer."""
+    text_probability: float | None
+    """That the plate bore the listed text; None from a unit that did not say."""
+    state_probability: float | None
+    """That it was of the listed state, if it bore the listed text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +203,9 @@ def _with_hits(connection: Connection, found: Sequence[Row[Any]]) -> list[Stored
                 snapshot_sequence=row.snapshot_sequence,
                 list_issued_at=row.list_issued_at,
                 form=row.form or "plate",
+                outcome=row.outcome or "hit",
+                text_probability=row.text_probability,
+                state_probability=row.state_probability,
             )
         )
     corrections = connection.execute(
@@ -301,6 +310,9 @@ def _hit_rows(item: OpenedRead) -> list[dict[str, Any]]:
             "snapshot_sequence": hit.snapshot_sequence,
             "list_issued_at": hit.list_issued_at,
             "form": hit.form,
+            "outcome": hit.outcome,
+            "text_probability": hit.text_probability,
+            "state_probability": hit.state_probability,
         }
         for hit in item.record.hits
     ]

@@ -139,6 +139,9 @@ hits = Table(
     Column("snapshot_sequence", Integer, nullable=False),
     Column("list_issued_at", UtcTime, nullable=False),
     Column("form", String(16)),
+    Column("outcome", String(16)),
+    Column("text_probability", Float),
+    Column("state_probability", Float),
 )
 
 hotlist_feeds = Table(
@@ -147,9 +150,28 @@ hotlist_feeds = Table(
     Column("feed", String(64), primary_key=True),
     Column("entries", Integer, nullable=False),
     Column("imported_at", UtcTime, nullable=False),
+    Column("source", String(32)),
+    Column("imported_by", String(128)),
+    Column("approved_loss", Integer, nullable=False, server_default="0"),
 )
 """What each source brought last; the entries themselves are files, because millions of rows written in one
-transaction would keep units from handing in their batches."""
+transaction would keep units from handing in their batches. `approved_loss` is how many entries went, with a
+second person's approval, since the last snapshot."""
+
+hotlist_pending = Table(
+    "hotlist_pending",
+    metadata,
+    Column("pending_id", Integer, primary_key=True),
+    Column("feed", String(64)),
+    Column("asked_by", String(128), nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("before", Integer, nullable=False),
+    Column("after", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
+    # An id is never given twice: who approves one must not meet another thing under it.
+    sqlite_autoincrement=True,
+)
+"""Imports (of a feed) and publications (of none) that lose too much to be done by one person."""
 
 hotlist_snapshots = Table(
     "hotlist_snapshots",

@@ -1,4 +1,4 @@
-"""What a unit may ask for over mutual TLS: hand in a batch, fetch the hotlist. See docs/protocol.md."""
+"""What a unit may ask for over mutual TLS: hand in a batch, fetch what is published. See docs/protocol.md."""
 
 import asyncio
 import base64
@@ -17,12 +17,11 @@ from fastapi.responses import FileResponse, JSONResponse
 from starlette.requests import ClientDisconnect
 
 from server.errors import BatchConflictError, NotPermittedError, StoreUnavailableError
-from server.hotlists import Hotlists
 from server.intake import Intake, Peer
 from server.keys import serial_of
+from server.publications import Publications
 from sync.batch import MAX_BATCH_BYTES, SignedBatch
 from sync.errors import SealBrokenError, WireFormatError
-from sync.notice import HotlistNotice, encode_notice
 
 BATCHES_AT_ONCE = 8
 """So many batches are in memory together at most; a unit that comes on top is asked to wait."""
@@ -37,7 +36,7 @@ class _TooLargeError(Exception):
     """The body is larger than a batch may be: stop reading, answer 413."""
 
 
-def unit_app(intake: Intake, hotlists: Hotlists, clock: Callable[[], datetime]) -> FastAPI:
+def unit_app(intake: Intake, publications: Publications, clock: Callable[[], datetime]) -> FastAPI:
     """Return the application for the port that demands client certificates."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     places = asyncio.Semaphore(BATCHES_AT_ONCE)
@@ -54,25 +53,18 @@ def unit_app(intake: Intake, hotlists: Hotlists, clock: Callable[[], datetime]) 
             receipt = await run_in_threadpool(intake.take, peer, signed, clock())
         return Response(receipt, media_type="application/cbor")
 
-    # The two below are plain functions: FastAPI runs them on a thread of their own.
+    # Plain functions: FastAPI runs them on a thread of their own.
     def admitted(request: Request) -> Peer:
         peer = peer_of(request)
         intake.admit(peer, clock())
         return peer
 
-    @app.get("/v1/hotlist")
-    def newest_hotlist(_: Annotated[Peer, Depends(admitted)]) -> Response:
-        newest = hotlists.newest()
-        if newest is None:
-            return _error(404, "no hotlist is published")
-        notice = HotlistNotice(newest.sequence, newest.sha256, newest.bytes)
-        return Response(encode_notice(notice), media_type="application/json")
-
-    @app.get("/v1/hotlist/{sequence}")
-    def hotlist(sequence: int, _: Annotated[Peer, Depends(admitted)]) -> Response:
-        path = hotlists.path_of(sequence)
+    # Starlette serves ranges by itself, so that a long transfer goes on where it broke off.
+    @app.get("/v1/updates/{name:path}")
+    def published(name: str, _: Annotated[Peer, Depends(admitted)]) -> Response:
+        path = publications.path_of(name)
         if path is None:
-            return _error(404, f"hotlist {sequence} is not published")
+            return _error(404, "nothing is published under that name")
         return FileResponse(path, media_type="application/octet-stream")
 
     @app.exception_handler(NotPermittedError)

@@ -56,3 +56,32 @@ class DiskFullError(SyncError):
 
     Nothing untransferred is deleted to make room.
     """
+
+
+class NotPublishedError(SyncError):
+    """A source of updates holds no file of that name: there is no newer one, or the copy is incomplete."""
+
+
+class UpdateRejectedError(SyncError):
+    """What passes for the department's publication cannot be used: keep what is in force, tell a person."""
+
+    def __init__(self, message: str, *, alarm: str) -> None:
+        """*alarm* is one line for the technician and the audit log: what it may mean, and what to do."""
+        super().__init__(message)
+        self.alarm = alarm
+
+
+class UpdateExpiredError(UpdateRejectedError):
+    """A publication is past its date: keep what is in force, show it as STALE, ask again."""
+
+
+class UpdateRolledBackError(UpdateRejectedError):
+    """A publication is older than one accepted before: keep the newer, tell a person."""
+
+
+class UpdateSlowError(UpdateRejectedError):
+    """A source sends too slowly or too long: it was cut off; ask again, or another source."""
+
+
+class TrustLostError(UpdateRejectedError):
+    """The unit's own record of what it accepted is damaged or gone: take nothing new until it is repaired."""

@@ -5,20 +5,17 @@ them says to tell a person too) or `RefusedError` (do not try again with the sam
 """
 
 import base64
-import hashlib
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 
 from sync.batch import MAX_RECEIPT_BYTES, SignedBatch
 from sync.config import SyncConfig
-from sync.errors import NotTrustedError, RefusedError, UnreachableError, WireFormatError
-from sync.notice import MAX_NOTICE_BYTES, HotlistNotice, parse_notice
+from sync.errors import NotTrustedError, RefusedError, UnreachableError
 from sync.tls import TlsFiles, certificate_fault, client_context
+from sync.trust_source import HttpsSource
 
 _TOLD_BYTES = 200
 """How much of a refusal's text is repeated: enough for its one line."""
@@ -57,46 +54,10 @@ class HttpsTransport:
         with self._answer("POST", "/v1/batches", content=batch.payload, headers=headers) as response:
             return self._body(response, MAX_RECEIPT_BYTES)
 
-    def fetch_hotlist_notice(self) -> HotlistNotice | None:
-        """Return what the server says of its newest snapshot, or None if it has published none.
-
-        Raises UnreachableError, RefusedError, or WireFormatError if the answer is not a notice.
-        """
-        try:
-            with self._answer("GET", "/v1/hotlist") as response:
-                return parse_notice(self._body(response, MAX_NOTICE_BYTES))
-        except RefusedError as error:
-            if error.status == 404:
-                return None
-            raise
-
-    def fetch_hotlist(self, notice: HotlistNotice, into: Path) -> None:
-        """Write the snapshot that *notice* names to the file *into*, on the disk when this returns.
-
-        Never more than `notice.size_bytes` are written, and nothing is left behind after an error. The
-        snapshot's own signature is still to be checked.
-
-        Raises UnreachableError, RefusedError, WireFormatError if the bytes are not those of the notice, and
-        OSError if *into* cannot be written.
-        """
-        digest, size = hashlib.sha256(), 0
-        try:
-            with into.open("wb") as file, self._answer("GET", f"/v1/hotlist/{notice.sequence}") as response:
-                for chunk in self._chunks(response):
-                    size += len(chunk)
-                    if size > notice.size_bytes:
-                        break
-                    digest.update(chunk)
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            if (size, digest.hexdigest()) != (notice.size_bytes, notice.sha256):
-                raise WireFormatError(
-                    f"hotlist {notice.sequence}: the file is not the announced one; the list in force stays"
-                )
-        except BaseException:
-            into.unlink(missing_ok=True)
-            raise
+    @property
+    def updates(self) -> HttpsSource:
+        """What the department has published, over this same connection."""
+        return HttpsSource(self._client)
 
     @contextmanager
     def _answer(

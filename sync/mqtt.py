@@ -1,7 +1,8 @@
 """The unit's presence at the department's broker: MQTT v5 over TLS with a certificate on both sides.
 
-It says how the unit is (`alpr/<unit>/status`, retained, with a last will) and hears of new hotlist snapshots
-(`alpr/hotlist`, retained). Nothing that must not be lost travels here: reads go by HTTPS, against a receipt.
+It says how the unit is (`alpr/<unit>/status`, retained, with a last will) and hears of new publications:
+their signed timestamp (`alpr/updates`, retained). Nothing that must not be lost travels here: reads go by
+HTTPS, against a receipt.
 
 No thread is made: the caller's thread calls `step`, and every callback runs inside it.
 """
@@ -17,12 +18,12 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from sync.config import MqttConfig
-from sync.errors import NotTrustedError, RefusedError, SyncError, UnreachableError, WireFormatError
-from sync.notice import HotlistNotice, parse_notice
+from sync.errors import NotTrustedError, RefusedError, SyncError, UnreachableError
 from sync.tls import TlsFiles, certificate_fault, client_context
+from sync.trust_check import MAX_BYTES, TIMESTAMP
 from sync.wire import identifier
 
-HOTLIST_TOPIC = "alpr/hotlist"
+UPDATES_TOPIC = "alpr/updates"
 MAX_STATUS_BYTES = 8192
 """paho does not heed the broker's maximum packet size: a larger message would be sent again for ever."""
 _MAX_PACKET_BYTES = 16_384
@@ -43,16 +44,17 @@ class MqttLink:
         config: MqttConfig,
         unit_id: str,
         files: TlsFiles,
-        on_notice: Callable[[HotlistNotice], None],
+        on_timestamp: Callable[[bytes], None],
         jitter: Callable[[], float],
     ) -> None:
-        """*on_notice* is called inside `step`; *jitter* gives numbers in [0, 1).
+        """*on_timestamp* is called inside `step` with what nobody has checked yet; *jitter* gives numbers in
+        [0, 1).
 
         Raises NotTrustedError if the unit's own TLS files cannot be used.
         """
         self._config = config
         self._topic = status_topic(unit_id)
-        self._on_notice = on_notice
+        self._on_timestamp = on_timestamp
         self._jitter = jitter
         self._status: bytes | None = None
         self._told: bytes | None = None
@@ -67,7 +69,7 @@ class MqttLink:
         self.last_error: SyncError | None = None
         """Why the last connection failed or ended; None since it stands. `NotTrustedError`: tell a person."""
         self.malformed = 0
-        """Messages that were no notice and were left out."""
+        """Messages too long to be a timestamp, which were left out."""
         self._client = self._new_client(unit_id, files)
 
     def publish_status(self, fields: Mapping[str, object]) -> None:
@@ -157,7 +159,7 @@ class MqttLink:
         self.last_error = None
         self._attempts = 0
         # Not kept by the broker over connections: a retained message comes after every subscription anyway.
-        client.subscribe(HOTLIST_TOPIC, qos=1)
+        client.subscribe(UPDATES_TOPIC, qos=1)
         self._tell()
 
     def _disconnected(
@@ -182,14 +184,12 @@ class MqttLink:
         return UnreachableError(f"broker: connection ended ({paho.error_string(outcome)})")
 
     def _message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
-        if message.topic != HOTLIST_TOPIC or not message.payload:
+        if message.topic != UPDATES_TOPIC or not message.payload:
             return  # an empty retained message means that there is none any more
-        try:
-            notice = parse_notice(bytes(message.payload))
-        except WireFormatError:
+        if len(message.payload) > MAX_BYTES[TIMESTAMP]:
             self.malformed += 1
             return
-        self._on_notice(notice)
+        self._on_timestamp(bytes(message.payload))
 
     def _tell(self) -> None:
         if not self.connected or self._status is None or self._status == self._told:

@@ -145,6 +145,7 @@ def a_unit(department: Department, out: Path, unit_id: str = "unit-07") -> Unit:
         unit_id,
         out,
         ADDRESSES,
+        updates_root=department.publications.first_root,
         actor="console:test",
         now=datetime.now(UTC),
     )

@@ -4,17 +4,20 @@ import io
 import random
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import strategies as st
 
 from camera.frame import Moment, TimeQuality
 from hotlist_cache.config import HotlistConfig
 from hotlist_cache.entry import Entry, Priority
+from hotlist_cache.header import read_header, sign_header
 from hotlist_cache.match import Hotlist
-from hotlist_cache.snapshot import Snapshot, encode_snapshot, open_snapshot
+from hotlist_cache.snapshot import EVERYTHING, Carried, Snapshot, encode_snapshot, open_snapshot
 from recognizer.plate import Jurisdiction, Plate
 from recognizer.read import Box, JurisdictionOpinion, PlateRead, Position
 
@@ -26,6 +29,24 @@ ISSUED = datetime(2026, 3, 1, 6, 0, tzinfo=UTC)
 NOW = ISSUED + timedelta(hours=2)
 EXPIRES = ISSUED + timedelta(days=7)
 CONFIG = HotlistConfig()
+
+PLATES = st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=1, max_size=10)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\x1f"), max_size=20)
+SECONDS = st.integers(300_000_000, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+ANY_ENTRY = st.builds(
+    Entry,
+    entry_id=TEXTS.filter(bool),
+    pattern=PLATES | st.text("AB01?*", min_size=1, max_size=16),
+    jurisdiction=st.none() | st.sampled_from(["US-CA", "PL"]).map(Jurisdiction),
+    list_name=TEXTS,
+    reason=TEXTS,
+    priority=st.sampled_from(Priority),
+    vehicle=TEXTS,
+    case_number=TEXTS,
+    source=TEXTS,
+    effective=st.none() | SECONDS,
+    expires=st.none() | SECONDS,
+)
 
 
 def an_entry(
@@ -52,8 +73,14 @@ def an_entry(
     )
 
 
-def a_list(entries: Iterable[Entry], sequence: int = 1, *, shrink_approved: bool = False) -> bytes:
-    """Return a signed list issued an hour later for each sequence."""
+def a_list(
+    entries: Iterable[Entry],
+    sequence: int = 1,
+    *,
+    shrink_approved: bool = False,
+    carried: Carried = EVERYTHING,
+) -> bytes:
+    """Return a signed list issued a minute later for each sequence."""
     return encode_snapshot(
         entries,
         sequence=sequence,
@@ -61,7 +88,14 @@ def a_list(entries: Iterable[Entry], sequence: int = 1, *, shrink_approved: bool
         expires_at=EXPIRES,
         key=KEY,
         shrink_approved=shrink_approved,
+        carried=carried,
     )
+
+
+def signed_anew(data: bytes, **changes: Any) -> bytes:
+    """Return the list *data* with *changes* to its header, signed by the department as if they were true."""
+    header = read_header(data)
+    return sign_header(replace(header, **changes), KEY) + data[len(data) - header.body_bytes :]
 
 
 def a_snapshot(*entries: Entry) -> Snapshot:
@@ -159,6 +193,11 @@ class CutDisk:
         self._step()
         self._now[new.name] = self._now.pop(old.name)
         self._changes.append(dict(self._now))
+
+    def remove(self, path: Path) -> None:
+        self._step()
+        if self._now.pop(path.name, None) is not None:
+            self._changes.append(dict(self._now))
 
     def sync_folder(self, folder: Path) -> None:
         self._step()

@@ -1,11 +1,16 @@
 """A unit's keys folder as `alpr-server enroll` writes it, but for TLS, and the department's other halves."""
 
+import tempfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from server.publications import Publications
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,19 @@ def make_keys(folder: Path) -> DepartmentKeys:
         ("unit.tls.cert.pem", b"certificate"),
         ("unit.tls.key.pem", b"key"),
         ("ca.pem", b"authority"),
+        ("updates.root.json", first_root()),
     ):
         (folder / name).write_bytes(content)
         (folder / name).chmod(0o600)
     return made
+
+
+@cache
+def first_root() -> bytes:
+    """Return the root of a real, empty publication, made once."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "keys").mkdir()
+        publications = Publications(folder / "updates")
+        publications.found(folder / "keys", datetime.now(UTC))
+        return publications.first_root

@@ -57,7 +57,7 @@ def test_every_command_is_documented(program: str) -> None:
 @pytest.mark.parametrize("program", ["alpr-edge", "alpr-server"])
 def test_no_command_is_documented_that_does_not_exist(program: str) -> None:
     page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
-    documented = re.findall(rf"^\| `({program} [a-z ]+)` \|", page, re.MULTILINE)
+    documented = re.findall(rf"^\| `({program} [a-z -]+)` \|", page, re.MULTILINE)
     assert sorted(documented) == sorted(commands(program))
 
 

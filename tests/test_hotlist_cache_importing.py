@@ -1,6 +1,7 @@
 import io
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from hotlist_cache.entry import Entry, Priority
 from hotlist_cache.errors import ImportRefusedError
-from hotlist_cache.importing import ImportRules, RefusedRow, import_entries
+from hotlist_cache.importing import Change, ImportRules, RefusedRow, import_changes, import_entries
 from hotlist_cache.states import parse_jurisdiction
 from tests.hotlists import a_list
 
@@ -20,6 +21,12 @@ RULES = ImportRules(list_name="Stolen vehicle")
 def imported(data: bytes, rules: ImportRules = RULES) -> tuple[list[Entry], list[RefusedRow]]:
     refused: list[RefusedRow] = []
     return list(import_entries(io.BytesIO(data), rules, refused.append)), refused
+
+
+def changed(data: bytes, columns: Mapping[str, str] | None = None) -> tuple[list[Change], list[RefusedRow]]:
+    refused: list[RefusedRow] = []
+    rules = ImportRules(list_name="Stolen vehicle", columns={"action": "action", **(columns or {})})
+    return list(import_changes(io.BytesIO(data), rules, refused.append)), refused
 
 
 def one(row: str, header: str = "plate", rules: ImportRules = RULES) -> Entry:
@@ -178,7 +185,7 @@ def test_expiry_is_read_in_the_departments_zone_and_a_date_lasts_its_whole_day(
         ),
         (b"plate\n7ABC123\n", ImportRules(columns={"colur": "plate"}), "no such field"),
         (b"plate,plate\n7ABC123,8ABC123\n", RULES, "two columns"),
-        (b"plate\n7ABC123\n\xff\n", RULES, "not UTF-8"),
+        (b"plate\n7ABC123\n\xff\n", RULES, "line 3 is not UTF-8"),
         ("plate\n7ABC123\n".encode("utf-16"), RULES, "not UTF-8"),
         (b'plate,reason\n7ABC123,"x\n8ABC123,y\n', RULES, "line 3 a quoted field is not closed"),
         (b'plate,reason\n7ABC123,"x"y\n', RULES, "line 2"),
@@ -196,8 +203,63 @@ def test_file_that_is_not_a_list_is_refused_as_a_whole(data: bytes, rules: Impor
     )
 
 
-def test_header_alone_is_an_empty_list() -> None:
-    assert imported(b"plate,state\n") == ([], [])
+def test_header_alone_is_no_list() -> None:
+    with pytest.raises(ImportRefusedError, match="its header alone"):
+        imported(b"plate,state\n")
+    assert changed(b"plate,action\n") == ([], [])
+
+
+def test_row_of_an_incremental_file_adds_a_record_or_takes_it_back() -> None:
+    data = (
+        b"plate,state,record,action\n7ABC123,CA,a-1,ADD\n8ABC123,NV,a-2,u\n,,a-1,Delete\n9ABC123,CA,,remove\n"
+    )
+    changes, refused = changed(data, {"id": "record"})
+    assert not refused
+    assert [(change.line, change.entry_id, change.entry is not None) for change in changes[:3]] == [
+        (2, "a-1", True),
+        (3, "a-2", True),
+        (4, "a-1", False),
+    ]
+    # Without an id, all that was told of the record when it was added names it.
+    (added,), _ = imported(b"plate,state\n9ABC123,CA\n")
+    assert (changes[3].entry_id, changes[3].entry) == (added.entry_id, None)
+
+
+@pytest.mark.parametrize("action", ["", "c", "added", "0"])
+def test_row_of_an_incremental_file_that_does_neither_is_refused(action: str) -> None:
+    changes, (refused,) = changed(f"plate,action\n7ABC123,add\n8ABC123,{action}\n".encode())
+    assert len(changes) == 1 and refused.line == 3 and "neither add nor delete" in refused.why
+
+
+def test_column_named_action_is_not_read_unless_it_is_mapped() -> None:
+    assert one("7ABC123,delete", "plate,action").pattern == "7ABC123"
+    with pytest.raises(ImportRefusedError, match="no column 'do' for action"):
+        changed(b"plate,action\n7ABC123,add\n", {"action": "do"})
+
+
+def test_complete_and_incremental_file_are_not_taken_for_each_other() -> None:
+    with pytest.raises(ValueError, match="incremental"):
+        import_entries(io.BytesIO(), ImportRules(columns={"action": "action"}), lambda row: None)
+    with pytest.raises(ValueError, match="complete"):
+        import_changes(io.BytesIO(), ImportRules(), lambda row: None)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"plate\n" + b"7ABC123 " * 10_000 + b"\n", "line 2 is longer than 65536 bytes"),
+        (b'plate,reason\n7ABC123,"x\n' + b'y","z\n' * 90_000, "not closed"),
+    ],
+)
+def test_what_would_not_end_is_not_gathered_in_memory(data: bytes, reason: str) -> None:
+    with pytest.raises(ImportRefusedError, match=reason):
+        imported(data)
+
+
+def test_lone_carriage_returns_end_lines_too() -> None:
+    entries, refused = imported(b"plate\r7ABC123\r\r#\r8ABC123")
+    assert [entry.pattern for entry in entries] == ["7ABC123", "8ABC123"]
+    assert [row.line for row in refused] == [4]
 
 
 def test_same_row_has_the_same_id_each_time_and_another_row_another() -> None:

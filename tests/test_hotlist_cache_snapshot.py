@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -11,14 +11,28 @@ from hotlist_cache.entry import Entry, Priority
 from hotlist_cache.errors import SnapshotRejectedError
 from hotlist_cache.packed import pack, pack_folded, unpack
 from hotlist_cache.snapshot import (
+    Carried,
     SnapshotHeader,
     encode_snapshot,
     open_snapshot,
+    open_stored,
     read_header,
     verify_snapshot,
 )
-from recognizer.plate import Jurisdiction, Plate, fold
-from tests.hotlists import CONFIG, EXPIRES, ISSUED, KEY, KEYS, NOW, OTHER_KEY, a_list, an_entry
+from recognizer.plate import Plate, fold
+from tests.hotlists import (
+    ANY_ENTRY,
+    CONFIG,
+    EXPIRES,
+    ISSUED,
+    KEY,
+    KEYS,
+    NOW,
+    OTHER_KEY,
+    PLATES,
+    a_list,
+    an_entry,
+)
 
 ENTRIES = [
     an_entry("7ABC123"),
@@ -28,23 +42,6 @@ ENTRIES = [
     an_entry("7A?C*", effective=ISSUED, expires=EXPIRES),
     an_entry("ABCDEFGHJKLM", state=None),
 ]
-PLATES = st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=1, max_size=10)
-TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\x1f"), max_size=20)
-SECONDS = st.integers(300_000_000, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
-ANY_ENTRY = st.builds(
-    Entry,
-    entry_id=TEXTS.filter(bool),
-    pattern=PLATES | st.text("AB01?*", min_size=1, max_size=16),
-    jurisdiction=st.none() | st.sampled_from(["US-CA", "PL"]).map(Jurisdiction),
-    list_name=TEXTS,
-    reason=TEXTS,
-    priority=st.sampled_from(Priority),
-    vehicle=TEXTS,
-    case_number=TEXTS,
-    source=TEXTS,
-    effective=st.none() | SECONDS,
-    expires=st.none() | SECONDS,
-)
 
 
 def verify(data: bytes, *, now: datetime = NOW, in_force: SnapshotHeader | None = None) -> SnapshotHeader:
@@ -52,7 +49,8 @@ def verify(data: bytes, *, now: datetime = NOW, in_force: SnapshotHeader | None 
 
 
 def header_of(entries: int, sequence: int = 5) -> SnapshotHeader:
-    return replace(read_header(a_list(ENTRIES)), entries=entries, patterns=0, sequence=sequence)
+    header = read_header(a_list(ENTRIES))
+    return replace(header, shape=replace(header.shape, entries=entries, patterns=0), sequence=sequence)
 
 
 @settings(max_examples=50, deadline=None)
@@ -221,7 +219,55 @@ def test_plates_are_in_no_repr_and_no_error() -> None:
     assert not any(entry.pattern in shown for entry in ENTRIES)
 
 
+def test_what_is_not_carried_is_not_there_and_ids_are_the_same_in_every_list() -> None:
+    private = replace(an_entry("7ABC123"), effective=ISSUED, expires=EXPIRES)
+    data = a_list([private, replace(private, vehicle="BLUE 1999", case_number="26-9", entry_id="other")])
+    assert open_snapshot(data, keys=KEYS).header.count == 2
+    bare = a_list([private, an_entry("9")], carried=Carried(times=False))
+    assert not any(text in bare for text in (b"TOYOTA", b"26-000123", private.entry_id.encode()))
+    (first,) = (entry for entry in open_snapshot(bare, keys=KEYS).entries() if entry.pattern == "7ABC123")
+    assert (first.vehicle, first.case_number, first.effective, first.expires) == ("", "", None, None)
+    timed = open_snapshot(a_list([private], 2, carried=Carried()), keys=KEYS)
+    (again,) = timed.entries()
+    assert (again.entry_id, again.effective, again.expires) == (first.entry_id, ISSUED, EXPIRES)
+    assert len(first.entry_id) == 16
+
+
+def test_entries_that_differ_only_in_what_is_not_carried_are_held_once() -> None:
+    same = [an_entry("7ABC123", str(number)) for number in range(3)]
+    assert open_snapshot(a_list(same, carried=Carried()), keys=KEYS).header.count == 1
+
+
+def test_context_of_a_row_is_that_of_its_entry() -> None:
+    snapshot = open_snapshot(a_list(ENTRIES), keys=KEYS)
+    for number, entry in enumerate(snapshot.entries()):
+        context = snapshot.body.context(number)
+        assert (context.jurisdiction, context.priority) == (entry.jurisdiction, entry.priority)
+        assert (context.list_name, context.reason, context.source) == (
+            entry.list_name,
+            entry.reason,
+            entry.source,
+        )
+    with pytest.raises(SnapshotRejectedError):
+        snapshot.body.context(-1)
+
+
+def test_stored_list_opens_again_and_not_if_a_byte_of_it_turned() -> None:
+    snapshot = open_snapshot(a_list(ENTRIES), keys=KEYS)
+    again = open_stored(bytes(snapshot.stored), keys=KEYS)
+    assert list(again.entries()) == list(snapshot.entries())
+    assert again.signed_header == snapshot.signed_header
+    gap = range(len(snapshot.signed_header), len(snapshot.stored) - len(snapshot.columns))
+    for position in set(range(len(snapshot.stored))) - set(gap):
+        altered = bytearray(snapshot.stored)
+        altered[position] ^= 0x40
+        with pytest.raises(SnapshotRejectedError):
+            open_stored(altered, keys=KEYS)
+    with pytest.raises(SnapshotRejectedError, match="cut short or grown"):
+        open_stored(bytes(snapshot.stored)[:-1], keys=KEYS)
+
+
 def test_malformed_entry_of_a_signed_list_is_rejected_when_met() -> None:
     snapshot = open_snapshot(a_list(ENTRIES), keys=KEYS)
-    with pytest.raises(SnapshotRejectedError, match="does not hold"):
+    with pytest.raises(SnapshotRejectedError, match="row it does not hold"):
         snapshot.body.entry(len(ENTRIES))

@@ -1,18 +1,24 @@
 import contextlib
 import errno
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from hotlist_cache import sealed_file
+from hotlist_cache import sealed_file, store
 from hotlist_cache.config import HotlistConfig
+from hotlist_cache.delta import DeltaNotForThisListError, encode_delta
 from hotlist_cache.disk import Disk, RealDisk
 from hotlist_cache.errors import SnapshotRejectedError
 from hotlist_cache.sealed_file import SealedFileDamagedError, read_sealed, write_sealed
-from hotlist_cache.store import LIST_NAME, NEWEST_NAME, HotlistStore
+from hotlist_cache.snapshot import open_snapshot
+from hotlist_cache.store import JOURNAL_NAME, LIST_NAME, NEWEST_NAME, HotlistStore
 from tests.hotlists import (
     CONFIG,
     EXPIRES,
+    ISSUED,
     KEY,
     KEYS,
     NOW,
@@ -22,10 +28,17 @@ from tests.hotlists import (
     PowerCut,
     a_list,
     an_entry,
+    signed_anew,
 )
 
-FIRST = a_list([an_entry("7ABC123"), an_entry("8XYZ9*")], 1)
-SECOND = a_list([an_entry("7ABC123"), an_entry("6DEF456"), an_entry("8XYZ9*")], 2)
+ONE, TWO, SIX, WILD = an_entry("7ABC123"), an_entry("2GHJ222"), an_entry("6DEF456"), an_entry("8XYZ9*")
+FIRST = a_list([ONE, WILD], 1)
+SECOND = a_list([ONE, SIX, WILD], 2)
+THIRD = a_list([ONE, SIX, TWO, WILD], 3)
+FOURTH = a_list([SIX, TWO, WILD], 4)
+TO_SECOND, TO_THIRD, TO_FOURTH = (
+    encode_delta(base, new, key=KEY) for base, new in pairwise([FIRST, SECOND, THIRD, FOURTH])
+)
 
 
 def open_store(folder: Path, disk: Disk | None = None, config: HotlistConfig = CONFIG) -> HotlistStore:
@@ -216,8 +229,9 @@ def _cut_while_installing(folder: Path, cut_at: int, seed: int, *, obeys_sync: b
     return True
 
 
-CALLS = 12
-"""More than an installation makes: two files with a creation, two writes, two syncs and a renaming each."""
+CALLS = 13
+"""What an installation makes: two files with a creation, two writes, two syncs and a renaming each; and the
+removal of a journal."""
 
 
 def test_power_cut_at_any_call_leaves_the_old_or_the_new_list_whole(tmp_path: Path) -> None:
@@ -282,3 +296,225 @@ def test_full_disk_keeps_the_list_in_force_and_its_room(tmp_path: Path) -> None:
 
 def test_departments_private_key_is_not_what_the_unit_needs() -> None:
     assert KEYS[0].public_bytes_raw() == KEY.public_key().public_bytes_raw()
+
+
+def with_deltas(folder: Path, *deltas: bytes, disk: Disk | None = None) -> HotlistStore:
+    """Return a store with the first list and *deltas* applied to it one after another, opened anew."""
+    open_store(folder).install(FIRST, NOW)
+    for data in deltas:
+        opened = open_store(folder)
+        opened.load()
+        opened.install_delta(data, NOW)
+    opened = open_store(folder, disk)
+    opened.load()
+    return opened
+
+
+def test_changed_list_is_there_after_a_restart_and_is_the_whole_list(tmp_path: Path) -> None:
+    open_store(tmp_path).install(FIRST, NOW)
+    sealed = (tmp_path / LIST_NAME).read_bytes()
+    for data, whole in ((TO_SECOND, SECOND), (TO_THIRD, THIRD), (TO_FOURTH, FOURTH)):
+        opened = open_store(tmp_path)
+        opened.load()
+        changed = opened.install_delta(data, NOW)
+        again = open_store(tmp_path).load()
+        assert again is not None
+        assert again.stored == changed.stored == open_snapshot(whole, keys=KEYS).stored
+    assert (tmp_path / LIST_NAME).read_bytes() == sealed
+
+
+def test_many_deltas_in_one_step_make_the_newest_list(tmp_path: Path) -> None:
+    opened = with_deltas(tmp_path)
+    changed = opened.install_deltas([TO_SECOND, TO_THIRD, TO_FOURTH], NOW)
+    assert changed.stored == open_snapshot(FOURTH, keys=KEYS).stored
+    assert loaded_sequence(tmp_path) == 4
+    assert opened.install_deltas([], NOW) is changed
+
+
+def test_store_goes_on_from_one_delta_to_the_next_and_to_whole_lists(tmp_path: Path) -> None:
+    opened = open_store(tmp_path)
+    opened.install(FIRST, NOW)
+    opened.install_delta(TO_SECOND, NOW)
+    opened.install(THIRD, NOW)
+    assert not (tmp_path / JOURNAL_NAME).exists()
+    opened.install_delta(TO_FOURTH, NOW)
+    assert loaded_sequence(tmp_path) == 4
+    with pytest.raises(SnapshotRejectedError, match="older"):
+        opened.install(THIRD, NOW)
+
+
+def test_whole_list_in_force_installs_over_the_same_list_made_of_deltas(tmp_path: Path) -> None:
+    opened = with_deltas(tmp_path, TO_SECOND)
+    opened.install(SECOND, NOW)
+    assert not (tmp_path / JOURNAL_NAME).exists()
+    assert loaded_sequence(tmp_path) == 2
+
+
+@pytest.mark.parametrize("deltas", [[TO_THIRD], [TO_SECOND, TO_FOURTH], [TO_SECOND, TO_SECOND]])
+def test_gap_in_the_deltas_leaves_the_list_and_says_to_fetch_it_whole(
+    tmp_path: Path, deltas: Sequence[bytes]
+) -> None:
+    opened = with_deltas(tmp_path)
+    with pytest.raises(DeltaNotForThisListError, match="fetch the whole list"):
+        opened.install_deltas(deltas, NOW)
+    assert loaded_sequence(tmp_path) == 1
+
+
+def test_delta_without_a_list_is_told_from_a_bad_one(tmp_path: Path) -> None:
+    opened = open_store(tmp_path)
+    opened.load()
+    with pytest.raises(DeltaNotForThisListError, match="there is no list"):
+        opened.install_delta(TO_SECOND, NOW)
+
+
+def test_altered_delta_leaves_the_list_in_force(tmp_path: Path) -> None:
+    opened = with_deltas(tmp_path)
+    with pytest.raises(SnapshotRejectedError):
+        opened.install_delta(TO_SECOND[:-1] + b"!", NOW)
+    assert {path.name for path in tmp_path.iterdir()} == {LIST_NAME, NEWEST_NAME}
+    assert loaded_sequence(tmp_path) == 1
+    opened.install_delta(TO_SECOND, NOW)
+
+
+def test_list_that_a_delta_makes_must_be_fresh_but_not_those_between(tmp_path: Path) -> None:
+    expired = signed_anew(SECOND, expires_at=NOW)
+    deltas = [encode_delta(FIRST, expired, key=KEY), encode_delta(expired, THIRD, key=KEY)]
+    opened = with_deltas(tmp_path)
+    with pytest.raises(SnapshotRejectedError, match="expired"):
+        opened.install_delta(deltas[0], NOW)
+    with pytest.raises(SnapshotRejectedError, match="future"):
+        opened.install_delta(TO_SECOND, ISSUED - timedelta(days=1))
+    assert loaded_sequence(tmp_path) == 1
+    assert opened.install_deltas(deltas, NOW).header.sequence == 3
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_delta_that_takes_most_of_the_list_needs_approval(tmp_path: Path, approved: bool) -> None:
+    shrunken = a_list([], 2, shrink_approved=approved)
+    opened = with_deltas(tmp_path)
+    deltas = [encode_delta(FIRST, shrunken, key=KEY)]
+    # Not even if the next one fills it again.
+    deltas.append(encode_delta(shrunken, THIRD, key=KEY))
+    if approved:
+        assert opened.install_deltas(deltas, NOW).header.sequence == 3
+        return
+    with pytest.raises(SnapshotRejectedError, match="shrunken from 2 to 0"):
+        opened.install_deltas(deltas, NOW)
+    assert loaded_sequence(tmp_path) == 1
+
+
+def test_journal_that_would_grow_too_long_becomes_part_of_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "JOURNAL_BYTES", len(TO_SECOND) + len(TO_THIRD))
+    with_deltas(tmp_path, TO_SECOND, TO_THIRD)
+    sealed = (tmp_path / LIST_NAME).read_bytes()
+    opened = open_store(tmp_path)
+    opened.load()
+    opened.install_delta(TO_FOURTH, NOW)
+    assert (tmp_path / LIST_NAME).read_bytes() != sealed
+    assert not (tmp_path / JOURNAL_NAME).exists()
+    assert loaded_sequence(tmp_path) == 4
+
+
+def test_removing_the_journal_does_not_bring_the_older_list_back(tmp_path: Path) -> None:
+    with_deltas(tmp_path, TO_SECOND)
+    (tmp_path / JOURNAL_NAME).unlink()
+    opened = open_store(tmp_path)
+    with pytest.raises(SnapshotRejectedError, match="NO LIST: list 1 lay on disk though 2 was accepted"):
+        opened.load()
+    with pytest.raises(DeltaNotForThisListError):
+        opened.install_delta(TO_SECOND, NOW)
+    opened.install(SECOND, NOW)
+    assert loaded_sequence(tmp_path) == 2
+
+
+def test_every_damaged_byte_of_the_journal_is_noticed(tmp_path: Path) -> None:
+    with_deltas(tmp_path, TO_SECOND)
+    sealed = (tmp_path / JOURNAL_NAME).read_bytes()
+    for position in range(0, len(sealed), 7):
+        altered = bytearray(sealed)
+        altered[position] ^= 0x10
+        (tmp_path / JOURNAL_NAME).write_bytes(altered)
+        with pytest.raises(SealedFileDamagedError):
+            read_sealed(tmp_path / JOURNAL_NAME, STORAGE_KEY, JOURNAL_NAME)
+    with pytest.raises(SnapshotRejectedError, match="NO LIST"):
+        open_store(tmp_path).load()
+    assert (tmp_path / f"{JOURNAL_NAME}.damaged").exists()
+
+
+def test_journal_of_an_older_list_is_not_looked_at(tmp_path: Path) -> None:
+    with_deltas(tmp_path, TO_SECOND)
+    journal = (tmp_path / JOURNAL_NAME).read_bytes()
+    opened = open_store(tmp_path)
+    opened.load()
+    opened.install(THIRD, NOW)
+    (tmp_path / JOURNAL_NAME).write_bytes(journal)  # as a cut before its removal leaves it
+    assert loaded_sequence(tmp_path) == 3
+    opened.install_delta(TO_FOURTH, NOW)
+    assert loaded_sequence(tmp_path) == 4
+
+
+def test_nothing_readable_of_a_delta_is_on_the_disk(tmp_path: Path) -> None:
+    with_deltas(tmp_path, TO_SECOND)
+    content = (tmp_path / JOURNAL_NAME).read_bytes()
+    assert (tmp_path / JOURNAL_NAME).stat().st_mode & 0o077 == 0
+    assert not any(text in content for text in (b"TOYOTA", b"Stolen", b"ALPRDEL"))
+
+
+@pytest.mark.parametrize("bound", [store.JOURNAL_BYTES, len(TO_SECOND)])
+@pytest.mark.parametrize(
+    "steps", [[[TO_SECOND], [TO_THIRD], [TO_FOURTH]], [[TO_SECOND], [TO_THIRD, TO_FOURTH]]]
+)
+def test_power_cut_at_any_call_leaves_the_list_and_a_prefix_of_its_deltas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: Sequence[Sequence[bytes]], bound: int
+) -> None:
+    monkeypatch.setattr(store, "JOURNAL_BYTES", bound)
+    wholes = {1: FIRST, 2: SECOND, 3: THIRD, 4: FOURTH}
+    ends = [1]
+    for step in steps:
+        ends.append(ends[-1] + len(step))
+    seen = set()
+    cut_at = 0
+    while True:
+        for seed in range(2):
+            for path in tmp_path.iterdir():
+                path.unlink()
+            open_store(tmp_path).install(FIRST, NOW)
+            disk = CutDisk(tmp_path, cut_at, seed)
+            opened = open_store(tmp_path, disk)
+            opened.load()
+            done = 0
+            with contextlib.suppress(PowerCut):
+                for step in steps:
+                    opened.install_deltas(step, NOW)
+                    done += 1
+            disk.power_off()
+            again = open_store(tmp_path)
+            snapshot = again.load()
+            assert snapshot is not None
+            sequence = snapshot.header.sequence
+            # What was said to be durable is there; what was under way is there whole or not at all.
+            assert sequence in ends[done : done + 2]
+            assert snapshot.stored == open_snapshot(wholes[sequence], keys=KEYS).stored
+            missed = steps[ends.index(sequence) :]
+            if missed:
+                again.install_deltas([data for step in missed for data in step], NOW)
+            assert loaded_sequence(tmp_path) == 4
+            seen.add(sequence)
+        if done == len(steps):
+            break
+        cut_at += 1
+    assert seen == set(ends)
+
+
+def test_full_disk_keeps_the_list_before_the_delta(tmp_path: Path) -> None:
+    class FullDisk(RealDisk):
+        def sync(self, file: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    opened = with_deltas(tmp_path, TO_SECOND, disk=FullDisk())
+    with pytest.raises(OSError, match="No space"):
+        opened.install_delta(TO_THIRD, NOW)
+    assert opened.newest is not None and opened.newest.sequence == 2
+    assert loaded_sequence(tmp_path) == 2

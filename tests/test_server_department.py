@@ -114,6 +114,7 @@ def test_a_server_url_that_would_spoil_the_configuration_is_refused(tmp_path: Pa
             "unit-07",
             tmp_path / "unit",
             addresses,
+            updates_root=department.publications.first_root,
             actor="console:test",
             now=datetime.now(UTC),
         )

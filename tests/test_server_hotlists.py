@@ -1,22 +1,41 @@
-"""Feeds in, snapshots out: nothing shrinks unseen, no sequence is used twice."""
+"""Feeds in, snapshots out: nothing shrinks unseen, no sequence is used twice, no person decides alone."""
 
+import hashlib
+import itertools
+import json
+import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import select, text
 from typer.testing import CliRunner
 
 from hotlist_cache.config import HotlistConfig
 from hotlist_cache.entry import Entry, Priority
 from hotlist_cache.errors import ImportRefusedError
-from hotlist_cache.snapshot import verify_snapshot
+from hotlist_cache.header import verify_header
+from hotlist_cache.importing import Change
+from hotlist_cache.snapshot import Snapshot, verify_snapshot
 from recognizer.plate import Jurisdiction
+from server import feed_files, hotlist_commands
 from server.cli import app
+from server.database import migrate, open_database, reading
 from server.department import Department
-from server.errors import HotlistRefusedError
-from server.hotlists import Published
+from server.errors import HotlistRefusedError, SettingsInvalidError
+from server.feed_files import move
+from server.feed_report import ImportReport, report_of
+from server.hotlists import Hotlists, Published
+from server.pending import Pending
+from server.tables import audit
 from tests.departments import NOW, a_department, audited
+
+ANNE, BERT = "console:anne", "console:bert"
+_SECONDS = itertools.count()
 
 
 @pytest.fixture
@@ -45,37 +64,56 @@ def entries(count: int) -> list[Entry]:
     ]
 
 
-def bring(department: Department, count: int, *, approve_shrink: bool = False, feed: str = "svs") -> int:
-    return department.hotlists.replace_feed(
-        feed, entries(count), actor="console:test", now=NOW, approve_shrink=approve_shrink
+def bring(department: Department, count: int, *, feed: str = "svs", actor: str = ANNE) -> ImportReport:
+    return department.hotlists.replace_feed(feed, entries(count), actor=actor, now=later())
+
+
+def later() -> datetime:
+    """A time after all those given before: two imports never come at the same one."""
+    return NOW + timedelta(seconds=next(_SECONDS))
+
+
+def publish(department: Department, *, sequence: int | None = None, actor: str = ANNE) -> Published:
+    return department.hotlists.publish(
+        department.keys, expires_at=NOW + timedelta(days=7), actor=actor, now=later(), sequence=sequence
     )
 
 
-def publish(
-    department: Department, *, approve_shrink: bool = False, sequence: int | None = None
-) -> Published:
-    return department.hotlists.publish(
-        department.keys,
-        expires_at=NOW + timedelta(days=7),
-        actor="console:test",
-        now=NOW,
-        approve_shrink=approve_shrink,
-        sequence=sequence,
+def approve(department: Department, pending_id: int, actor: str = BERT) -> Published | None:
+    return department.hotlists.approve(pending_id, department.keys, actor=actor, now=later())
+
+
+def only_pending(department: Department) -> Pending:
+    [pending] = department.hotlists.pending()
+    return pending
+
+
+def listed(department: Department) -> int:
+    """How many entries the newest snapshot truly holds, and that a unit in the way of it takes it."""
+    newest = department.hotlists.newest()
+    assert newest is not None
+    return newest.entries
+
+
+def accepted(department: Department, sequence: int, before: int | None) -> Snapshot:
+    """The snapshot as a unit takes it that holds the one *before* it; raises if it would not."""
+    keys = [department.keys.hotlist.public_key()]
+
+    def data(number: int) -> bytes:
+        path = department.hotlists.path_of(number)
+        assert path is not None
+        return path.read_bytes()
+
+    in_force = None if before is None else verify_header(data(before), keys)[0]
+    return verify_snapshot(
+        data(sequence), keys=keys, now=NOW + timedelta(hours=1), in_force=in_force, config=HotlistConfig()
     )
 
 
 def test_what_is_published_is_what_a_unit_accepts_entry_by_entry(department: Department) -> None:
     bring(department, 20)
     published = publish(department)
-    path = department.hotlists.path_of(published.sequence)
-    assert path is not None
-    snapshot = verify_snapshot(
-        path.read_bytes(),
-        keys=[department.keys.hotlist.public_key()],
-        now=NOW,
-        in_force=None,
-        config=HotlistConfig(),
-    )
+    snapshot = accepted(department, published.sequence, None)
     assert sorted(snapshot.entries(), key=lambda entry: entry.entry_id) == sorted(
         entries(20), key=lambda entry: entry.entry_id
     )
@@ -98,25 +136,298 @@ def test_importing_a_feed_again_replaces_it_and_leaves_the_others(department: De
     assert publish(department).entries == 8
 
 
-def test_a_feed_that_lost_most_of_its_entries_is_refused_and_the_old_one_stays(
-    department: Department,
-) -> None:
+def test_an_import_that_loses_most_of_a_feed_waits_and_the_old_one_stays(department: Department) -> None:
     bring(department, 10)
-    with pytest.raises(HotlistRefusedError, match="from 10 to 4"):
-        bring(department, 4)
+    report = bring(department, 4)
+    pending = only_pending(department)
+    assert report.pending_id == pending.pending_id
+    assert (pending.feed, pending.before, pending.after, pending.asked_by) == ("svs", 10, 4, ANNE)
     assert publish(department).entries == 10
-    assert bring(department, 4, approve_shrink=True) == 4
+    # Nor is it in the way of the next import, which takes its place.
+    assert bring(department, 9).pending_id is None
+    assert department.hotlists.pending() == []
+    assert not list((department.folder.hotlists / "pending").iterdir())
+    assert publish(department).entries == 9
 
 
-def test_a_list_that_lost_most_of_its_entries_is_published_only_with_approval(
+def test_an_import_that_loses_just_the_share_is_applied(department: Department) -> None:
+    bring(department, 10)
+    assert bring(department, 5).pending_id is None
+
+
+def test_share_is_the_departments_to_set(department: Department) -> None:
+    strict = Hotlists(department.engine, department.folder.hotlists, least_share=0.95)
+    strict.replace_feed("svs", entries(10), actor=ANNE, now=later())
+    assert strict.replace_feed("svs", entries(9), actor=ANNE, now=later()).pending_id is not None
+
+
+def test_another_person_applies_what_waits_and_need_not_approve_the_publication_too(
     department: Department,
 ) -> None:
     bring(department, 10)
     publish(department)
-    bring(department, 4, approve_shrink=True)
-    with pytest.raises(HotlistRefusedError, match="from 10 to 4"):
+    report = bring(department, 4)
+    assert report.pending_id is not None
+    assert approve(department, report.pending_id) is None
+    assert department.hotlists.pending() == []
+    [feed] = department.hotlists.feeds()
+    assert (feed.entries, feed.imported_by, feed.approved_loss) == (4, ANNE, 6)
+    assert publish(department).entries == 4
+    # A unit takes it in the place of the longer one, and so does one that missed a snapshot.
+    assert accepted(department, 2, 1).header.count == 4
+    publish(department)
+    assert accepted(department, 3, 1).header.count == 4
+    [feed] = department.hotlists.feeds()
+    assert feed.approved_loss == 0
+
+
+@pytest.mark.parametrize("same", [ANNE, "anne", "console:Anne", "ANNE "])
+def test_the_same_person_cannot_approve_under_any_of_their_names(department: Department, same: str) -> None:
+    bring(department, 10)
+    pending_id = bring(department, 4).pending_id
+    assert pending_id is not None
+    with pytest.raises(HotlistRefusedError, match="another person"):
+        approve(department, pending_id, same)
+    assert audited(department)[-1] == (same, "hotlist.approve", "refused")
+    assert only_pending(department).pending_id == pending_id
+    assert department.hotlists.feeds()[0].entries == 10
+
+
+def test_what_is_rejected_is_gone(department: Department) -> None:
+    bring(department, 10)
+    pending_id = bring(department, 4).pending_id
+    assert pending_id is not None
+    department.hotlists.reject(pending_id, actor=ANNE, now=later())
+    assert audited(department)[-1] == (ANNE, "hotlist.reject", "success")
+    assert department.hotlists.pending() == []
+    assert not list((department.folder.hotlists / "pending").iterdir())
+    for decide in (
+        lambda: approve(department, pending_id),
+        lambda: department.hotlists.reject(pending_id, actor=BERT, now=later()),
+    ):
+        with pytest.raises(HotlistRefusedError, match="nothing is pending under"):
+            decide()
+
+
+def test_a_number_is_not_given_twice(department: Department) -> None:
+    bring(department, 10)
+    first = bring(department, 4).pending_id
+    assert first is not None
+    department.hotlists.reject(first, actor=BERT, now=later())
+    assert bring(department, 3).pending_id == first + 1
+
+
+def test_what_waits_without_its_file_cannot_be_approved(department: Department) -> None:
+    bring(department, 10)
+    pending_id = bring(department, 4).pending_id
+    assert pending_id is not None
+    (department.folder.hotlists / "pending" / f"{pending_id}.jsonl").unlink()
+    with pytest.raises(HotlistRefusedError, match="file is gone"):
+        approve(department, pending_id)
+    assert publish(department).entries == 10
+
+
+def test_an_approval_that_was_interrupted_after_the_move_can_be_given_again(
+    department: Department,
+) -> None:
+    bring(department, 10)
+    pending_id = bring(department, 4).pending_id
+    assert pending_id is not None
+    folder = department.folder.hotlists
+    move(folder / "pending" / f"{pending_id}.jsonl", folder / "feeds" / "svs.jsonl")
+    approve(department, pending_id)
+    assert publish(department).entries == 4
+    assert [file.name for file in (folder / "feeds").iterdir()] == ["svs.jsonl"]
+
+
+def test_everything_that_is_done_to_a_list_is_an_audit_entry(department: Department) -> None:
+    bring(department, 10)
+    bring(department, 4)
+    second = bring(department, 3).pending_id
+    assert second is not None
+    approve(department, second)
+    publish(department, actor=BERT)
+    assert audited(department)[-6:] == [
+        (ANNE, "hotlist.import", "success"),
+        (ANNE, "hotlist.hold", "success"),
+        (ANNE, "hotlist.supersede", "success"),
+        (ANNE, "hotlist.hold", "success"),
+        (BERT, "hotlist.approve", "success"),
+        (BERT, "hotlist.publish", "success"),
+    ]
+
+
+def in_steps(department: Department) -> None:
+    """Lose most of a published list in imports that each are small enough."""
+    bring(department, 100)
+    publish(department)
+    for count in (60, 36, 22):
+        assert bring(department, count).pending_id is None
+
+
+def test_a_publication_that_loses_most_without_an_approved_import_waits(department: Department) -> None:
+    in_steps(department)
+    with pytest.raises(HotlistRefusedError, match="from 100 to 22"):
         publish(department)
-    assert publish(department, approve_shrink=True).sequence == 2
+    pending = only_pending(department)
+    assert (pending.feed, pending.before, pending.after) == (None, 100, 22)
+    with pytest.raises(HotlistRefusedError, match="another person"):
+        approve(department, pending.pending_id, ANNE)
+    assert listed(department) == 100
+    published = approve(department, pending.pending_id)
+    assert published is not None and published.entries == 22
+    assert department.hotlists.pending() == []
+    assert accepted(department, published.sequence, 1).header.count == 22
+
+
+def test_asking_again_or_importing_supersedes_a_publication_that_waits(department: Department) -> None:
+    in_steps(department)
+    for _ in range(2):
+        with pytest.raises(HotlistRefusedError, match="approve"):
+            publish(department)
+    assert only_pending(department).pending_id == 2
+    bring(department, 90)
+    assert department.hotlists.pending() == []
+    assert publish(department).entries == 90
+
+
+def test_a_publication_is_not_approved_once_it_would_have_expired(department: Department) -> None:
+    in_steps(department)
+    with pytest.raises(HotlistRefusedError):
+        publish(department)
+    with pytest.raises(HotlistRefusedError, match="expired"):
+        department.hotlists.approve(
+            only_pending(department).pending_id, department.keys, actor=BERT, now=NOW + timedelta(days=8)
+        )
+
+
+def test_an_approved_loss_that_came_back_covers_no_later_one(department: Department) -> None:
+    bring(department, 100)
+    publish(department)
+    pending_id = bring(department, 40).pending_id
+    assert pending_id is not None
+    approve(department, pending_id)
+    for count in (100, 60, 40):
+        assert bring(department, count).pending_id is None
+    with pytest.raises(HotlistRefusedError, match="from 100 to 40"):
+        publish(department)
+
+
+def test_an_approved_loss_of_one_feed_does_not_cover_that_of_another(department: Department) -> None:
+    numbers = iter(range(10**6))
+
+    def of_its_own(feed: str, count: int) -> ImportReport:
+        rows = [replace(entry, entry_id=f"{feed}-{next(numbers)}") for entry in entries(count)]
+        return department.hotlists.replace_feed(feed, rows, actor=ANNE, now=later())
+
+    of_its_own("small", 10)
+    of_its_own("large", 100)
+    publish(department)
+    pending_id = of_its_own("small", 1).pending_id
+    assert pending_id is not None
+    approve(department, pending_id)
+    for count in (60, 40):
+        of_its_own("large", count)
+    with pytest.raises(HotlistRefusedError, match="from 110 to 41"):
+        publish(department)
+
+
+def test_a_record_given_twice_is_held_once_and_counted(department: Department) -> None:
+    report = department.hotlists.replace_feed("svs", entries(3) * 2, actor=ANNE, now=NOW)
+    assert (report.after, report.taken, report.duplicates) == (3, 3, 3)
+    assert publish(department).entries == 3
+
+
+def test_many_records_are_told_apart(department: Department) -> None:
+    report = bring(department, 9999)
+    assert (report.after, report.duplicates) == (9999, 0)
+
+
+def change(department: Department, *changes: tuple[str, Entry | None], feed: str = "svs") -> ImportReport:
+    numbered = [Change(line, *each) for line, each in enumerate(changes, 2)]
+    return department.hotlists.change_feed(feed, numbered, actor=ANNE, now=later())
+
+
+def test_changes_add_replace_and_delete_and_leave_the_rest(department: Department) -> None:
+    bring(department, 10)
+    new = replace(entries(1)[0], entry_id="new", pattern="TSTNEW")
+    moved = replace(entries(3)[2], reason="armed")
+    report = change(
+        department,
+        ("new", new),
+        ("entry-2", moved),
+        ("entry-3", None),
+        ("entry-4", entries(5)[4]),
+        ("nowhere", None),
+    )
+    assert (report.before, report.after, report.taken, report.replaced) == (10, 10, 2, 1)
+    assert (report.deleted, report.duplicates) == (1, 1)
+    [refused] = report.refused
+    assert (refused.count, refused.lines) == (1, (6,)) and "not listed" in refused.why
+    snapshot = accepted(department, publish(department).sequence, None)
+    found = {entry.entry_id: entry for entry in snapshot.entries()}
+    assert set(found) == {f"entry-{n}" for n in range(10)} - {"entry-3"} | {"new"}
+    assert found["entry-2"] == moved and found["new"] == new
+
+
+def test_later_change_to_a_record_counts(department: Department) -> None:
+    bring(department, 4)
+    first, second = (replace(entries(1)[0], entry_id="new", reason=text) for text in ("a", "b"))
+    report = change(department, ("new", first), ("new", second), ("new", second))
+    assert (report.after, report.taken, report.duplicates) == (5, 1, 1)
+    report = change(department, ("other", replace(first, entry_id="other")), ("other", None), ("new", None))
+    assert (report.after, report.taken, report.deleted, report.refused) == (4, 0, 1, ())
+
+
+def test_changes_to_a_feed_that_is_new_begin_it(department: Department) -> None:
+    assert change(department, ("entry-0", entries(1)[0])).after == 1
+
+
+def test_changes_that_delete_most_wait_and_hold_up_the_next_ones(department: Department) -> None:
+    bring(department, 4)
+    report = change(department, *((f"entry-{number}", None) for number in range(3)))
+    assert report.pending_id is not None
+    with pytest.raises(HotlistRefusedError, match="approve or reject it first"):
+        change(department, ("entry-0", entries(1)[0]))
+    approve(department, report.pending_id)
+    assert change(department, ("entry-0", entries(1)[0])).after == 2
+
+
+def test_changes_to_a_damaged_feed_are_refused(department: Department) -> None:
+    bring(department, 3)
+    path = department.folder.hotlists / "feeds" / "svs.jsonl"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(HotlistRefusedError, match="line 3 is damaged") as error:
+        change(department, ("entry-0", None))
+    assert "TST" not in str(error.value)
+    with pytest.raises(HotlistRefusedError, match="line 3 is damaged"):
+        publish(department)
+    path.unlink()
+    with pytest.raises(HotlistRefusedError, match="import feed svs again"):
+        publish(department)
+
+
+def test_more_than_a_feed_may_hold_is_refused(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_files, "MAX_FEED_ENTRIES", 5)
+    monkeypatch.setattr(feed_files, "MAX_CHANGES", 2)
+    with pytest.raises(HotlistRefusedError, match="more than 5 entries"):
+        bring(department, 6)
+    with pytest.raises(HotlistRefusedError, match="more than 2 changes"):
+        change(department, *((f"entry-{number}", None) for number in range(3)))
+
+
+def test_an_import_overtaken_by_another_is_refused(department: Department) -> None:
+    bring(department, 3)
+
+    def slow() -> Iterator[Entry]:
+        yield from entries(3)
+        bring(department, 4)
+
+    with pytest.raises(HotlistRefusedError, match="meanwhile"):
+        department.hotlists.replace_feed("svs", slow(), actor=BERT, now=later())
+    assert department.hotlists.feeds()[0].entries == 4
 
 
 def test_a_feed_that_breaks_off_leaves_the_old_one(department: Department) -> None:
@@ -126,7 +437,9 @@ def test_a_feed_that_breaks_off_leaves_the_old_one(department: Department) -> No
 
     bring(department, 3)
     with pytest.raises(ImportRefusedError):
-        department.hotlists.replace_feed("svs", breaking(), actor="console:test", now=NOW)
+        department.hotlists.replace_feed("svs", breaking(), actor=ANNE, now=NOW)
+    assert audited(department)[-1] == (ANNE, "hotlist.import", "refused")
+    assert not list((department.folder.hotlists / "incoming").iterdir())
     assert publish(department).entries == 3
     assert [file.name for file in (department.folder.hotlists / "feeds").iterdir()] == ["svs.jsonl"]
 
@@ -143,19 +456,152 @@ def test_a_feeds_name_cannot_lead_elsewhere(department: Department, feed: str) -
         bring(department, 1, feed=feed)
 
 
+class Console:
+    """The command line, used by one person."""
+
+    def __init__(self, department: Department, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._root = ["--department", str(department.folder.root)]
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, actor: str, *arguments: str | Path) -> str:
+        """Give a command as *actor*, and return what it printed."""
+        self._monkeypatch.setattr(hotlist_commands, "console_person", lambda: actor)
+        result = CliRunner().invoke(
+            app, ["hotlist", *map(str, arguments), *self._root], catch_exceptions=False
+        )
+        assert result.exit_code == 0, result.output
+        return result.output
+
+
+@pytest.fixture
+def console(department: Department, monkeypatch: pytest.MonkeyPatch) -> Console:
+    return Console(department, monkeypatch)
+
+
 def test_import_and_publish_from_the_command_line_with_mapped_columns(
-    department: Department, tmp_path: Path
+    department: Department, console: Console, tmp_path: Path
 ) -> None:
     file = tmp_path / "Stolen Vehicles.csv"
-    file.write_text("LIC,ST\n8ABC012,CA\n!!!,CA\n7XYZ99?,NV\n")
-    root = ["--department", str(department.folder.root)]
+    file.write_text("LIC,ST\n8TST012,CA\n!!!,CA\n7TST99?,NV\n8TST012,CA\n")
     mapping = ["--map", "plate=LIC", "--map", "state=ST", "--list", "Stolen"]
-    imported = CliRunner().invoke(app, ["hotlist", "import", str(file), *mapping, *root])
-    assert imported.exit_code == 0, imported.output
-    assert "2 entries taken, 1 rows refused" in imported.output
-    assert "line 3" in imported.output and "8ABC012" not in imported.output
-    published = CliRunner().invoke(app, ["hotlist", "publish", "--expires-days", "2", *root])
-    assert "snapshot 1: 2 entries" in published.output
+    printed = console(ANNE, "import", file, *mapping)
+    assert "feed stolen-vehicles: 2 entries, a new feed" in printed
+    assert "2 entries taken, 1 rows refused, 1 duplicates" in printed
+    assert "(line 3)" in printed and "TST" not in printed
+    assert hashlib.sha256(file.read_bytes()).hexdigest() in printed
+    assert "snapshot 1: 2 entries" in console(ANNE, "publish", "--expires-days", "2")
     newest = department.hotlists.newest()
     assert newest is not None and newest.expires_at > datetime.now(UTC) + timedelta(days=1)
     assert [action for _, action, _ in audited(department)][-2:] == ["hotlist.import", "hotlist.publish"]
+
+
+def test_report_of_an_import_is_in_the_access_log(
+    department: Department, console: Console, tmp_path: Path
+) -> None:
+    file = tmp_path / "VEHEXTRT.txt"
+    records = [
+        f"{code}{number:09}CA019000020190515{f'7TST{number:03}':10}CA2026PC2012TOYTCAM4DRED"
+        for number, code in enumerate("VVXXZ")
+    ]
+    file.write_text("\n".join(["NCIC LPR EXTRACT", *records, records[0], ""]))
+    printed = console(ANNE, "import", file, "--format", "ncic", "--feed", "ncic")
+    assert "switched off X: 2" in printed and "refused 1: its list code is unknown (line 6)" in printed
+    with reading(department.engine) as connection:
+        detail = connection.execute(
+            select(audit.c.detail).order_by(audit.c.sequence.desc()).limit(1)
+        ).scalar()
+    report = report_of(json.loads(detail or ""))
+    assert (report.feed, report.source, report.file, report.imported_by) == (
+        "ncic",
+        "ncic",
+        "VEHEXTRT.txt",
+        ANNE,
+    )
+    assert report.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert (report.taken, report.duplicates, report.switched_off) == (2, 1, {"X": 2})
+    assert "TST" not in (detail or "")
+    [state] = department.hotlists.feeds()
+    assert (state.feed, state.source, state.entries, state.imported_by) == ("ncic", "ncic", 2, ANNE)
+    assert "4 entries" in console(
+        ANNE, "import", file, "--format", "ncic", "--feed", "ncic", "--codes", "all"
+    )
+
+
+def test_two_persons_at_the_command_line(department: Department, console: Console, tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("plate,list\n" + "".join(f"7TST{number:03},Stolen\n" for number in range(10)))
+    console(ANNE, "import", file)
+    file.write_text("plate,list\n7TST001,Stolen\n")
+    with pytest.raises(HotlistRefusedError, match="`alpr-server hotlist approve 1`"):
+        console(ANNE, "import", file)
+    printed = console(BERT, "pending")
+    assert "1: the import of feed list, 10 to 1 entries, asked for by console:anne" in printed
+    assert "1 entries taken" in printed and "TST" not in printed
+    with pytest.raises(HotlistRefusedError, match="another person"):
+        console(ANNE, "approve", "1")
+    assert "1 is approved" in console(BERT, "approve", "1")
+    assert "nothing is pending" in console(BERT, "pending")
+    assert "snapshot 1: 1 entries" in console(ANNE, "publish")
+
+
+def test_rejected_at_the_command_line(department: Department, console: Console, tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("plate,list\n7TST001,Stolen\n7TST002,Stolen\n7TST003,Stolen\n")
+    console(ANNE, "import", file)
+    file.write_text("plate,list,do\n7TST001,Stolen,delete\n7TST002,Stolen,delete\n")
+    with pytest.raises(HotlistRefusedError, match="from 3 to 1"):
+        console(ANNE, "import", file, "--map", "action=do")
+    assert "was not applied" in console(BERT, "reject", "1")
+    assert department.hotlists.feeds()[0].entries == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--format", "ohio"], "--format"),
+        (["--format", "ncic", "--map", "plate=x"], "--map"),
+        (["--codes", "Z"], "--codes"),
+        (["--map", "plate"], "--map"),
+        (["--priority", "loud"], "--priority"),
+        (["--timezone", "Mars"], "--timezone"),
+    ],
+)
+def test_wrong_option_is_named(console: Console, tmp_path: Path, arguments: list[str], reason: str) -> None:
+    with pytest.raises(SettingsInvalidError, match=reason):
+        console(ANNE, "import", tmp_path / "list.csv", *arguments)
+    with pytest.raises(SettingsInvalidError, match="cannot be imported"):
+        console(ANNE, "import", tmp_path / "list.csv")
+
+
+def test_who_one_is_at_the_console_is_not_what_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = hotlist_commands.console_person()
+    for variable in ("USER", "LOGNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "somebody-else")
+    assert hotlist_commands.console_person() == here
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setenv("SUDO_UID", "54321")
+    assert hotlist_commands.console_person() == "console:uid 54321"
+    monkeypatch.setattr(os, "getuid", lambda: 54320)
+    assert hotlist_commands.console_person() == "console:uid 54320"
+
+
+def test_an_older_database_gets_what_it_lacks(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "old.sqlite")
+    migrations = Path(feed_files.__file__).parent / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(migrations))
+    with engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.execute(
+            text("INSERT INTO hotlist_feeds (feed, entries, imported_at) VALUES ('svs', 3, :at)"),
+            {"at": "2026-03-01 00:00:00.000000"},
+        )
+    migrate(engine)
+    hotlists = Hotlists(engine, tmp_path / "hotlists")
+    [state] = hotlists.feeds()
+    assert (state.entries, state.source, state.imported_by, state.approved_loss) == (3, "", "", 0)
+    assert hotlists.replace_feed("svs", entries(1), actor=ANNE, now=NOW).pending_id == 1
+    engine.dispose()

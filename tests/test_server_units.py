@@ -1,5 +1,6 @@
 """The unit port of a real server in a process of its own, over real TLS."""
 
+import hashlib
 import signal
 import socket
 import sqlite3
@@ -7,7 +8,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -22,6 +23,7 @@ from sync.config import SyncConfig
 from sync.errors import NotTrustedError, RefusedError, UnreachableError
 from sync.https import HttpsTransport
 from sync.tls import TlsFiles, client_context
+from sync.trust import TrustedUpdates
 from tests.departments import NOW, Running, Unit, a_department, a_stranger, a_unit, audited, running
 from tests.fakes import a_read
 
@@ -45,8 +47,11 @@ class Scene:
 
     def connect(self, files: TlsFiles) -> None:
         """Connect with the certificate in *files* and ask for something."""
-        with self.transport(files) as transport:
-            transport.fetch_hotlist_notice()
+        with (
+            self.transport(files) as transport,
+            transport.updates.open("metadata/timestamp.json", 0) as opened,
+        ):
+            assert b"".join(opened.chunks)
 
     def refusal(self, signed: SignedBatch, unit: Unit | None = None) -> int | None:
         """Return the status with which the server refuses *signed*."""
@@ -78,7 +83,9 @@ def test_a_replayed_batch_gets_the_same_receipt(scene: Scene) -> None:
 def test_nobody_connects_without_a_certificate(scene: Scene) -> None:
     context = ssl.create_default_context(cafile=scene.unit.keys / "ca.pem")
     with pytest.raises(httpx.HTTPError):
-        httpx.get(f"{scene.server.units_url}/v1/hotlist", verify=context, trust_env=False)
+        httpx.get(
+            f"{scene.server.units_url}/v1/updates/metadata/timestamp.json", verify=context, trust_env=False
+        )
 
 
 def test_a_certificate_of_another_authority_opens_nothing(scene: Scene, tmp_path: Path) -> None:
@@ -166,21 +173,50 @@ def test_a_batch_that_hides_its_size_is_refused_once_it_is_too_large(scene: Scen
     scene.send(scene.unit.batch([a_read()]))
 
 
-def test_a_published_hotlist_is_fetched_whole(scene: Scene, tmp_path: Path) -> None:
+def test_what_is_published_is_fetched_verified_and_from_the_middle_on(scene: Scene, tmp_path: Path) -> None:
     entry = Entry("entry-1", "TEST123", Jurisdiction("US-CA"), "Stolen vehicle", "stolen", Priority.HIGH)
-    hotlists = scene.department.hotlists
-    hotlists.replace_feed("test", [entry], actor="console:test", now=NOW)
+    hotlists, now = scene.department.hotlists, datetime.now(UTC)
+    hotlists.replace_feed("test", [entry], actor="console:test", now=now)
     published = hotlists.publish(
-        scene.department.keys, expires_at=NOW + timedelta(days=1), actor="console:test", now=NOW
+        scene.department.keys, expires_at=now + timedelta(days=1), actor="console:test", now=now
     )
+    publications = scene.department.publications
+    assert publications.bring_list(hotlists, scene.department.keys, now)
+    assert not publications.bring_list(hotlists, scene.department.keys, now)
+    (tmp_path / "updates").mkdir()
+    updates = TrustedUpdates(tmp_path / "updates", (scene.unit.keys / "updates.root.json").read_bytes())
     with scene.transport(TlsFiles.in_folder(scene.unit.keys)) as transport:
-        notice = transport.fetch_hotlist_notice()
-        assert notice is not None and notice.sequence == published.sequence
-        transport.fetch_hotlist(notice, tmp_path / "snapshot")
-    assert (tmp_path / "snapshot").stat().st_size == published.bytes
+        target = updates.refresh(transport.updates, now).targets["hotlist/list"]
+        updates.fetch_target(transport.updates, target, tmp_path / "list", now)
+        with transport.updates.open(target.source_name, 100) as opened:
+            assert opened.start == 100
+            rest = b"".join(opened.chunks)
+    updates.close()
+    whole = (tmp_path / "list").read_bytes()
+    assert (len(whole), hashlib.sha256(whole).hexdigest()) == (published.bytes, published.sha256)
+    assert rest == whole[100:]
 
 
-@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/redoc", "/units", "/v1/hotlist/99"])
+OUTSIDE = (
+    "../server.toml",
+    "metadata/../../keys/ca.key.pem",
+    "%2e%2e/keys/ca.key.pem",
+    "metadata/%2e%2e/%2e%2e/keys/ca.key.pem",
+    "/etc/passwd",
+    "persons/person-1.pem",
+    "keys",
+    "",
+)
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_nothing_outside_the_publication_is_given(scene: Scene, name: str) -> None:
+    context = client_context(TlsFiles.in_folder(scene.unit.keys))
+    url = f"{scene.server.units_url}/v1/updates/{name}"
+    assert httpx.get(url, verify=context, trust_env=False).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/redoc", "/units", "/v1/hotlist"])
 def test_the_unit_port_offers_nothing_else(scene: Scene, path: str) -> None:
     context = client_context(TlsFiles.in_folder(scene.unit.keys))
     response = httpx.get(scene.server.units_url + path, verify=context, trust_env=False)

@@ -1,7 +1,6 @@
 """HTTPS with certificates on both sides, against a real TLS server on loopback."""
 
 import base64
-import hashlib
 import socket
 import ssl
 import threading
@@ -14,16 +13,13 @@ import pytest
 
 from sync.batch import MAX_RECEIPT_BYTES, SignedBatch
 from sync.config import SyncConfig
-from sync.errors import NotTrustedError, RefusedError, SyncError, UnreachableError, WireFormatError
+from sync.errors import NotTrustedError, RefusedError, SyncError, UnreachableError
 from sync.https import HttpsTransport
-from sync.notice import HotlistNotice, encode_notice
 from sync.tls import TlsFiles, client_context
 from tests.fakes import UNIT
 from tests.pki import Authority, authority
 
 BATCH = SignedBatch("b1", b"the payload" * 1000, b"s" * 64)
-SNAPSHOT = b"a snapshot" * 10_000
-NOTICE = HotlistNotice(5, hashlib.sha256(SNAPSHOT).hexdigest(), len(SNAPSHOT))
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -344,46 +340,3 @@ def test_the_environments_proxy_is_not_used(
     transport = transport_to(server.url, unit_files)
     assert transport.send(BATCH) == b"ok"
     transport.close()
-
-
-def test_a_hotlist_is_written_whole(server: Server, transport: HttpsTransport, tmp_path: Path) -> None:
-    server.answer = replying(200, encode_notice(NOTICE))
-    assert transport.fetch_hotlist_notice() == NOTICE
-    server.answer = replying(200, SNAPSHOT)
-    transport.fetch_hotlist(NOTICE, tmp_path / "snapshot")
-    assert (tmp_path / "snapshot").read_bytes() == SNAPSHOT
-    assert [path for path, _, _ in server.asked] == ["/v1/hotlist", "/v1/hotlist/5"]
-
-
-def test_no_published_hotlist_is_no_error(server: Server, transport: HttpsTransport) -> None:
-    server.answer = replying(404, b"{}")
-    assert transport.fetch_hotlist_notice() is None
-
-
-def test_a_notice_that_is_none_is_refused(server: Server, transport: HttpsTransport) -> None:
-    server.answer = replying(200, b"<html>")
-    with pytest.raises(WireFormatError):
-        transport.fetch_hotlist_notice()
-
-
-@pytest.mark.parametrize(
-    ("answer", "error"),
-    [
-        (replying(200, SNAPSHOT[:-1]), WireFormatError),
-        (replying(200, SNAPSHOT + b"x"), WireFormatError),
-        (replying(200, SNAPSHOT[:-1] + b"x"), WireFormatError),
-        (replying(200, b""), WireFormatError),
-        (endless, WireFormatError),
-        (dripping, UnreachableError),
-        (hanging_up, UnreachableError),
-        (replying(404), RefusedError),
-        (replying(503), UnreachableError),
-    ],
-)
-def test_a_hotlist_that_is_not_the_announced_one_leaves_no_file(
-    server: Server, transport: HttpsTransport, tmp_path: Path, answer: Answer, error: type[SyncError]
-) -> None:
-    server.answer = answer
-    with pytest.raises(error):
-        transport.fetch_hotlist(NOTICE, tmp_path / "snapshot")
-    assert list(tmp_path.iterdir()) == []

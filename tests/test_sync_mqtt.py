@@ -18,9 +18,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from sync.config import MqttConfig
 from sync.errors import NotTrustedError, RefusedError, UnreachableError
-from sync.mqtt import HOTLIST_TOPIC, MAX_STATUS_BYTES, MqttLink, status_topic
-from sync.notice import HotlistNotice, encode_notice
+from sync.mqtt import MAX_STATUS_BYTES, UPDATES_TOPIC, MqttLink, status_topic
 from sync.tls import TlsFiles, client_context
+from sync.trust_check import MAX_BYTES
 from tests.fakes import UNIT
 from tests.pki import Authority, authority
 
@@ -29,12 +29,12 @@ pytestmark = pytest.mark.skipif(
     MOSQUITTO is None, reason="mosquitto is not installed (apt-get install mosquitto)"
 )
 
-NOTICE = HotlistNotice(5, "ab" * 32, 1000)
+TIMESTAMP = b'{"signed": 1}'
 ACL = """\
 user server
 topic readwrite alpr/#
 pattern write alpr/%u/status
-pattern read alpr/hotlist
+pattern read alpr/updates
 """
 
 
@@ -138,13 +138,13 @@ def watcher(broker: Broker, ca: Authority) -> Iterator[Watcher]:
 
 
 @pytest.fixture
-def notices() -> list[HotlistNotice]:
+def told() -> list[bytes]:
     return []
 
 
 @pytest.fixture
-def link(broker: Broker, ca: Authority, notices: list[HotlistNotice]) -> Iterator[MqttLink]:
-    made = MqttLink(broker.config(), UNIT, ca.issue(UNIT), notices.append, lambda: 0.5)
+def link(broker: Broker, ca: Authority, told: list[bytes]) -> Iterator[MqttLink]:
+    made = MqttLink(broker.config(), UNIT, ca.issue(UNIT), told.append, lambda: 0.5)
     yield made
     made.close()
 
@@ -211,21 +211,19 @@ def test_the_last_will_is_told_when_the_unit_is_killed(
     until(lambda: watcher.states() == ["online", "offline"], watcher.step)
 
 
-def test_a_retained_notice_is_received_and_what_is_none_is_counted(
-    link: MqttLink, watcher: Watcher, notices: list[HotlistNotice]
+def test_a_retained_timestamp_is_handed_on_unread_and_one_too_long_is_counted(
+    link: MqttLink, watcher: Watcher, told: list[bytes]
 ) -> None:
-    watcher.client.publish(HOTLIST_TOPIC, encode_notice(NOTICE), qos=1, retain=True)
+    watcher.client.publish(UPDATES_TOPIC, TIMESTAMP, qos=1, retain=True)
     until(lambda: watcher.seen, watcher.step)
-    until(lambda: notices, stepping(link))
-    assert notices == [NOTICE]
-    watcher.client.publish(HOTLIST_TOPIC, b'{"sequence": -1}', qos=1)
-    until(lambda: link.malformed == 1, stepping(link), watcher.step)
-    watcher.client.publish(HOTLIST_TOPIC, b"", qos=1, retain=True)
-    newer = HotlistNotice(6, "cd" * 32, 2000)
-    watcher.client.publish(HOTLIST_TOPIC, encode_notice(newer), qos=1)
-    until(lambda: len(notices) == 2, stepping(link), watcher.step)
-    assert notices[1] == newer
-    assert link.malformed == 1
+    until(lambda: told, stepping(link))
+    assert told == [TIMESTAMP]
+    watcher.client.publish(UPDATES_TOPIC, b'"' + b"x" * MAX_BYTES["timestamp"] + b'"', qos=1)
+    watcher.client.publish(UPDATES_TOPIC, b"", qos=1, retain=True)
+    watcher.client.publish(UPDATES_TOPIC, b'{"signed": 2}', qos=1)
+    until(lambda: len(told) == 2, stepping(link), watcher.step)
+    assert told[1] == b'{"signed": 2}'
+    assert link.malformed <= 1
 
 
 def test_after_the_broker_was_away_the_unit_comes_back_and_tells_its_status(

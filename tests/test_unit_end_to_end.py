@@ -49,7 +49,8 @@ def told_of(replayed: Replay) -> set[str]:
 
 
 def test_every_listed_plate_of_the_drive_is_alerted_once_and_no_other(replayed: Replay) -> None:
-    alerted = Counter(alert.hit.entry.pattern for alert in replayed.alerts)
+    # A misread that later frames mend was told as well, and is marked as corrected.
+    alerted = Counter(alert.hit.entry.pattern for alert in replayed.alerts if not alert.corrected)
     assert alerted == Counter(dict.fromkeys(told_of(replayed), 1))
 
 
@@ -101,7 +102,7 @@ def test_every_read_is_at_the_department_once_and_gone_from_the_unit(
     assert len(stored) == len(set(stored)) == len(replayed.reads)
     status = json.loads((driven.unit / "run" / "status.json").read_text(encoding="utf-8"))
     assert (status["transfer"]["queued"], status["transfer"]["purged"]) == (0, len(stored))
-    assert status["alerts"] == len(told_of(replayed))
+    assert status["alerts"] == len(replayed.alerts)
 
 
 def test_nothing_of_the_drive_can_be_read_in_the_state_directory(driven: Station) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hotlist_cache.config import HotlistConfig
-from hotlist_cache.lookalike import DEFAULT_CONFUSIONS, LOOK_ALIKES
+from hotlist_cache.evidence import Confusions
+from hotlist_cache.lookalike import DEFAULT_CONFUSIONS, LOOK_ALIKES, measured
 from hotlist_cache.match import TextIndex, folded_keys
 from hotlist_cache.packed import ALPHABET, KEY_BYTES, MAX_CHARACTERS, pack, pack_folded, unpack
 from recognizer.config import RecognizerConfig
@@ -65,9 +66,8 @@ class Score:
         return self.false_alerts * 10_000 / self.reads
 
 
-def reads_of_crops(sets: Sequence[str]) -> list[CropRead]:
+def reads_of_crops(recognizer: Recognizer, sets: Sequence[str]) -> list[CropRead]:
     """Return what the unit gives out of every crop of *sets* that has a text it can list."""
-    recognizer = Recognizer.open(RecognizerConfig())
     found = []
     for name in sets:
         for crop in crops(shared_root() / "data", name):
@@ -141,7 +141,12 @@ RULES: dict[str, Rule] = {
 
 
 def compare(
-    reads: Sequence[CropRead], entries: int, choices: int, seed: int, config: HotlistConfig
+    reads: Sequence[CropRead],
+    entries: int,
+    choices: int,
+    seed: int,
+    config: HotlistConfig,
+    confusions: Confusions = DEFAULT_CONFUSIONS,
 ) -> list[Score]:
     """Return how each rule does, ours at several thresholds."""
     rng = np.random.default_rng(seed)
@@ -151,7 +156,7 @@ def compare(
     wanted = [{truths[i] for i in rng.choice(len(truths), count, replace=False)} for _ in range(choices)]
     return [
         *(_fixed(name, rule, reads, everyone, wanted, config) for name, rule in RULES.items()),
-        *_ours(reads, everyone, wanted, config),
+        *_ours(reads, everyone, wanted, config, confusions),
     ]
 
 
@@ -175,7 +180,11 @@ def _fixed(
 
 
 def _ours(
-    reads: Sequence[CropRead], everyone: Keys, wanted: Sequence[set[str]], config: HotlistConfig
+    reads: Sequence[CropRead],
+    everyone: Keys,
+    wanted: Sequence[set[str]],
+    config: HotlistConfig,
+    confusions: Confusions,
 ) -> list[Score]:
     tallies = {threshold: _Tally() for threshold in THRESHOLDS}
     told = _Tally()
@@ -183,7 +192,7 @@ def _ours(
     for plates in wanted:
         listed = {fold(Plate(plate)) for plate in plates}
         keys = _with(everyone, plates)
-        index = TextIndex(keys, lax, DEFAULT_CONFUSIONS)
+        index = TextIndex(keys, lax, confusions)
         for read in reads:
             chances = {
                 fold(unpack(int(keys[number]).to_bytes(KEY_BYTES, "big"))): chance
@@ -222,9 +231,17 @@ def main() -> None:
     parser.add_argument("--choices", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    reads = reads_of_crops(tuple(CROPS))
-    scores = compare(reads, arguments.entries, arguments.choices, arguments.seed, HotlistConfig())
-    for score in scores:
+    if not (shared_root() / "data").is_dir():
+        print(f"matching is not measured: there are no real pictures in {shared_root() / 'data'}")
+        return
+    recognizer = Recognizer.open(RecognizerConfig())
+    reads = reads_of_crops(recognizer, tuple(CROPS))
+    known = recognizer.pack.reader.misreads
+    confusions = DEFAULT_CONFUSIONS if known is None else measured(known.share, known.taken_for)
+    print(f"{len(reads)} real reads; one plate in a hundred listed, and {arguments.entries:,} random ones")
+    for score in compare(
+        reads, arguments.entries, arguments.choices, arguments.seed, HotlistConfig(), confusions
+    ):
         print(
             f"{score.rule:24} missed {100 * score.missed_share:5.1f} % of {score.listed}"
             f"   false alerts per 10,000 reads {score.false_per_10_000:8.1f}"

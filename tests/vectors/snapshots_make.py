@@ -4,13 +4,14 @@ Only needed when the format changes, and then under a new version: units in serv
 """
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import cbor2
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hotlist_cache.entry import Priority
-from hotlist_cache.snapshot import encode_snapshot
+from hotlist_cache.entry import Entry, Priority
+from hotlist_cache.snapshot import EVERYTHING, encode_snapshot
 from tests.hotlists import EXPIRES, ISSUED, KEY, OTHER_KEY, an_entry
 
 FOLDER = Path(__file__).parent / "snapshots"
@@ -24,16 +25,37 @@ ENTRIES = [
 ]
 
 
+def a_list(
+    sequence: int,
+    entries: list[Entry] = ENTRIES,
+    *,
+    issued_at: datetime = ISSUED,
+    key: Ed25519PrivateKey = KEY,
+    shrink_approved: bool = False,
+) -> bytes:
+    """Return a list that carries everything and expires a week after it is issued."""
+    return encode_snapshot(
+        entries,
+        sequence=sequence,
+        issued_at=issued_at,
+        expires_at=issued_at + (EXPIRES - ISSUED),
+        key=key,
+        shrink_approved=shrink_approved,
+        carried=EVERYTHING,
+    )
+
+
 def make() -> dict[str, bytes]:
     """Return each vector under its file name, which says what is wrong with it."""
-    good = encode_snapshot(ENTRIES, sequence=7, issued_at=ISSUED, expires_at=EXPIRES, key=KEY)
+    good = a_list(7)
     header_end = 12 + int.from_bytes(good[8:12], "big")
     body = good[header_end + 64 :]
     header = cbor2.loads(good[12:header_end])
+    entries, *rest = header["shape"]
 
     def signed(**changes: object) -> bytes:
         fields = cbor2.dumps({**header, **changes}, canonical=True)
-        signature = KEY.sign(b"alpr-edge hotlist v1\x00" + fields)
+        signature = KEY.sign(b"alpr-edge hotlist v2\x00" + fields)
         return good[:8] + len(fields).to_bytes(4, "big") + fields + signature + body
 
     late = ISSUED + timedelta(days=30)
@@ -41,28 +63,21 @@ def make() -> dict[str, bytes]:
         "good": good,
         "not-a-snapshot": b"plate,state\n",
         "unsigned": good[:header_end] + bytes(64) + body,
-        "signed-by-another": encode_snapshot(
-            ENTRIES, sequence=7, issued_at=ISSUED, expires_at=EXPIRES, key=OTHER_KEY
-        ),
+        "signed-by-another": a_list(7, key=OTHER_KEY),
         "altered": good[:-1] + b"!",
         "cut-short": good[:-1],
         "grown": good + b"\n",
         "expired": signed(expires=int(ISSUED.timestamp()) + 60),
-        "of-the-future": encode_snapshot(
-            ENTRIES, sequence=7, issued_at=late, expires_at=late + timedelta(days=1), key=KEY
-        ),
-        "older": encode_snapshot(ENTRIES, sequence=6, issued_at=ISSUED, expires_at=EXPIRES, key=KEY),
-        "other-under-its-sequence": encode_snapshot(
-            ENTRIES[1:], sequence=7, issued_at=ISSUED, expires_at=EXPIRES, key=KEY
-        ),
-        "shrunken": encode_snapshot(ENTRIES[:2], sequence=8, issued_at=ISSUED, expires_at=EXPIRES, key=KEY),
-        "shrunken-approved": encode_snapshot(
-            ENTRIES[:2], sequence=8, issued_at=ISSUED, expires_at=EXPIRES, key=KEY, shrink_approved=True
-        ),
-        "unknown-version": signed(v=2),
+        "of-the-future": a_list(7, issued_at=late),
+        "older": a_list(6),
+        "other-under-its-sequence": a_list(7, ENTRIES[1:]),
+        "shrunken": a_list(8, ENTRIES[:2]),
+        "shrunken-approved": a_list(8, ENTRIES[:2], shrink_approved=True),
+        "unknown-version": signed(v=3),
         "sequence-is-text": signed(sequence="8"),
-        "rack-missing": signed(lengths=header["lengths"][:-1]),
-        "count-too-high": signed(sequence=8, entries=header["entries"] + 1),
+        "column-missing": signed(shape=[entries, rest[0], rest[1][:-1]]),
+        "count-too-high": signed(sequence=8, shape=[entries + 1, *rest]),
+        "entries-of-another": signed(sequence=8, content=hashlib.sha256(b"").digest()),
         "body-of-another": signed(sequence=8, digest=hashlib.sha256(b"").digest()),
     }
 

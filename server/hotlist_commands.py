@@ -1,0 +1,227 @@
+"""`alpr-server hotlist`: each command parses, calls one function, prints, and returns a code."""
+
+import os
+import pwd
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+
+from hotlist_cache.entry import Priority
+from hotlist_cache.importing import ACTION, FIELDS, ImportRules, import_changes
+from hotlist_cache.sources.codes import DEFAULT_CODES, LIST_CODES, parse_codes
+from hotlist_cache.sources.reading import MAPPED_CSV, SOURCES, read_source
+from server import clock
+from server.department import Department, open_department, publish_urgent
+from server.errors import HotlistRefusedError, SettingsInvalidError
+from server.feed_report import Delivery, ImportReport, report_of
+
+RootOption = Annotated[
+    Path, typer.Option("--department", envvar="ALPR_SERVER_DIR", help="The department's folder.")
+]
+DEFAULT_ROOT = Path("/var/lib/alpr-server")
+PendingId = Annotated[int, typer.Argument(help="As `hotlist pending` shows it.")]
+
+hotlist_app = typer.Typer(no_args_is_help=True, help="Lists of wanted plates.")
+
+
+@hotlist_app.command("import")
+def hotlist_import(
+    file: Annotated[Path, typer.Argument(help="As the source wrote it, under the name it gave.")],
+    *,
+    form: Annotated[
+        str, typer.Option("--format", help=f"{MAPPED_CSV} (with a header, also TSV), {', '.join(SOURCES)}.")
+    ] = MAPPED_CSV,
+    codes: Annotated[
+        str,
+        typer.Option(
+            help=f"List codes to take, as A,F,V,P,W=low, or all; of {''.join(LIST_CODES)}. "
+            f"Else {''.join(DEFAULT_CODES)}."
+        ),
+    ] = "",
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help=f"FIELD=COLUMN; fields: {', '.join(FIELDS)}; {ACTION}, whose column says add or delete, "
+            "makes the file incremental. May be given several times.",
+        ),
+    ] = None,
+    feed: Annotated[str, typer.Option(help="Name of this source; else made from the file's name.")] = "",
+    list_name: Annotated[str, typer.Option("--list", help="List of rows that name none.")] = "",
+    source: Annotated[str, typer.Option(help="Source of rows that name none.")] = "",
+    country: Annotated[str, typer.Option(help="Whose states two letters mean first.")] = "US",
+    timezone: Annotated[str, typer.Option(help="Of dates that do not say.")] = "UTC",
+    priority: Annotated[str, typer.Option(help="Of rows that name none: low, medium, high.")] = "medium",
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Take all that one source lists, or its changes. Units see nothing of it before `hotlist publish`.
+
+    An import that loses most of what was listed waits until another person approves it.
+    """
+    if form not in (MAPPED_CSV, *SOURCES):
+        raise SettingsInvalidError(f"--format {form!r}: one of {MAPPED_CSV}, {', '.join(SOURCES)}")
+    if columns and form != MAPPED_CSV:
+        raise SettingsInvalidError(f"--map: the columns of {form} are known; only {MAPPED_CSV} is mapped")
+    rules = ImportRules(
+        columns=_column_map(columns or []),
+        country=country,
+        timezone=_zone(timezone),
+        list_name=list_name,
+        source=source,
+        priority=_priority(priority),
+        codes=_codes(codes),
+        file_name=file.name,
+    )
+    name = feed or "".join(c if c.isascii() and c.isalnum() else "-" for c in file.stem.lower())
+    department = open_department(root)
+    report = _imported(department, file, form, name, rules)
+    for line in report.text():
+        typer.echo(line)
+    if report.pending_id is not None:
+        waiting = {pending.pending_id: pending for pending in department.hotlists.pending()}
+        raise HotlistRefusedError(waiting[report.pending_id].told)
+
+
+@hotlist_app.command("publish")
+def hotlist_publish(
+    expires_days: Annotated[float, typer.Option(help="Units refuse it after so many days.")] = 7.0,
+    sequence: Annotated[int | None, typer.Option(help="Higher than any a unit holds; else the next.")] = None,
+    urgent: Annotated[
+        bool, typer.Option("--urgent", help="Only the feeds called urgent or urgent-…, at once.")
+    ] = False,
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Sign all feeds as the next snapshot. A running server tells the units of it.
+
+    A list that lost more than approved imports account for waits until another person approves it.
+    """
+    if not 0 < expires_days <= 3650:
+        raise SettingsInvalidError("--expires-days: more than 0 and at most 3650")
+    department = open_department(root)
+    now = clock.now()
+    if urgent:
+        count = publish_urgent(department, console_person(), now + timedelta(days=expires_days), now)
+        typer.echo(f"urgent list: {count} entries")
+        return
+    published = department.hotlists.publish(
+        department.keys,
+        expires_at=now + timedelta(days=expires_days),
+        actor=console_person(),
+        now=now,
+        sequence=sequence,
+    )
+    department.publications.bring_list(department.hotlists, department.keys, clock.now())
+    typer.echo(f"snapshot {published.sequence}: {published.entries} entries, {published.bytes} bytes")
+
+
+@hotlist_app.command("pending")
+def hotlist_pending(root: RootOption = DEFAULT_ROOT) -> None:
+    """Say what waits for a second person's approval."""
+    waiting = open_department(root).hotlists.pending()
+    for pending in waiting:
+        asked_at = pending.asked_at.isoformat(timespec="minutes")
+        typer.echo(
+            f"{pending.pending_id}: {pending.what}, {pending.before} to {pending.after} entries, "
+            f"asked for by {pending.asked_by} at {asked_at}"
+        )
+        if pending.feed is not None:
+            for line in report_of(pending.detail).text():
+                typer.echo(f"    {line}")
+    if not waiting:
+        typer.echo("nothing is pending")
+
+
+@hotlist_app.command("approve")
+def hotlist_approve(pending_id: PendingId, root: RootOption = DEFAULT_ROOT) -> None:
+    """Apply what waits. Not for the person who asked for it."""
+    department = open_department(root)
+    published = department.hotlists.approve(
+        pending_id, department.keys, actor=console_person(), now=clock.now()
+    )
+    typer.echo(f"{pending_id} is approved and applied")
+    if published is not None:
+        department.publications.bring_list(department.hotlists, department.keys, clock.now())
+        typer.echo(f"snapshot {published.sequence}: {published.entries} entries, {published.bytes} bytes")
+
+
+@hotlist_app.command("reject")
+def hotlist_reject(pending_id: PendingId, root: RootOption = DEFAULT_ROOT) -> None:
+    """Throw away what waits; what was listed before stays listed."""
+    pending = open_department(root).hotlists.reject(pending_id, actor=console_person(), now=clock.now())
+    typer.echo(f"{pending_id} is rejected: {pending.what} was not applied")
+
+
+@hotlist_app.command("export-usb")
+def hotlist_export(
+    out: Annotated[Path, typer.Argument(help="New folder on the stick.")], root: RootOption = DEFAULT_ROOT
+) -> None:
+    """Write the publication to a stick, for units without a network. It is signed; anyone can read it."""
+    if out.exists():
+        raise SettingsInvalidError(f"{out} exists: nothing is overwritten; choose another folder")
+    size = open_department(root).publications.export(out)
+    typer.echo(f"{out}: {size} bytes; on the unit: alpr-edge hotlist import-usb {out.name}")
+
+
+def console_person() -> str:
+    """Return who gives the command, as an actor of the access log.
+
+    By the process's account, and behind sudo by the account that called it: environment variables that name
+    a user are anybody's to set, and two of them would make two persons of one.
+    """
+    account = os.getuid()
+    caller = os.environ.get("SUDO_UID", "")
+    if account == 0 and caller.isdecimal():
+        account = int(caller)
+    try:
+        return f"console:{pwd.getpwuid(account).pw_name}"
+    except (KeyError, OverflowError):
+        return f"console:uid {account}"
+
+
+def _imported(department: Department, file: Path, form: str, feed: str, rules: ImportRules) -> ImportReport:
+    actor, now, hotlists = console_person(), clock.now(), department.hotlists
+    try:
+        with file.open("rb", buffering=0) as data:
+            delivery = Delivery(data, file.name, form)
+            if rules.incremental:
+                changes = import_changes(delivery.stream, rules, delivery.refuse)
+                return hotlists.change_feed(feed, changes, actor=actor, now=now, delivery=delivery)
+            entries = read_source(form, delivery.stream, rules, delivery.refuse)
+            return hotlists.replace_feed(feed, entries, actor=actor, now=now, delivery=delivery)
+    except OSError as error:
+        raise SettingsInvalidError(f"{file}: cannot be imported ({error.strerror})") from error
+
+
+def _column_map(pairs: list[str]) -> dict[str, str]:
+    mapping = {}
+    for pair in pairs:
+        field, equals, column = pair.partition("=")
+        if not equals:
+            raise SettingsInvalidError(f"--map {pair!r}: write FIELD=COLUMN")
+        mapping[field] = column
+    return mapping
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise SettingsInvalidError(f"--timezone {name!r}: write it as America/Los_Angeles") from error
+
+
+def _codes(text: str) -> Mapping[str, Priority]:
+    try:
+        return parse_codes(text) if text else DEFAULT_CODES
+    except ValueError as error:
+        raise SettingsInvalidError(f"--codes {error}") from None
+
+
+def _priority(name: str) -> Priority:
+    try:
+        return Priority[name.upper()]
+    except KeyError:
+        raise SettingsInvalidError(f"--priority {name!r}: low, medium or high") from None

@@ -1,0 +1,178 @@
+"""`alpr-server updates`: what is published to units, who signs for it, and with which keys."""
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from securesystemslib.signer import SSlibKey
+
+from server import clock
+from server.audit import Deed, append
+from server.database import writing
+from server.department import Department, console_actor, open_department
+from server.errors import SettingsInvalidError
+from server.hotlist_commands import DEFAULT_ROOT, RootOption
+from server.repository import OFFLINE
+from server.repository_keys import make_key_file, pem_uri
+from server.repository_signing import sign_file
+from sync.trust_values import Label
+
+updates_app = typer.Typer(
+    no_args_is_help=True, help="What is published to units: roles, keys, signatures, models, profiles."
+)
+RoleArgument = Annotated[str, typer.Argument(help="root or targets")]
+NameArgument = Annotated[str, typer.Argument(help="Of the key.")]
+_SOON = timedelta(days=45)
+
+
+@updates_app.command("status")
+def updates_status(root: RootOption = DEFAULT_ROOT) -> None:
+    """Say what is in force, until when, and what waits for whose signature."""
+    department = open_department(root)
+    repository, now = department.publications.repository, clock.now()
+    versions = {}
+    for role, version, expires in department.publications.roles():
+        versions[role] = version
+        days = (expires - now) / timedelta(days=1)
+        typer.echo(f"{role:10} version {version}, until {expires:%Y-%m-%d %H:%M}Z ({days:.0f} days)")
+    for role in repository.due(now, _SOON):
+        if role in OFFLINE:
+            typer.echo(
+                f"DUE: {role} runs out soon: `alpr-server updates renew {role}`, then two persons sign"
+            )
+    for role in OFFLINE:
+        draft = repository.folder.draft(role)
+        if draft is not None and draft.signed.version > versions.get(role, 0):
+            typer.echo(f"draft of {role}, version {draft.signed.version}:")
+            for line in repository.describe_draft(role):
+                typer.echo(f"    {line}")
+
+
+@updates_app.command("make-key")
+def updates_make_key(
+    name: NameArgument,
+    file: Annotated[Path, typer.Argument(help="New file, best on the holder's own stick.")],
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Make a key in a file, under a passphrase, and remember its public half."""
+    passphrase = typer.prompt("passphrase", hide_input=True, confirmation_prompt=True)
+    public = make_key_file(file, passphrase)
+    open_department(root).publications.repository.ring.add(name, public, pem_uri(file))
+    typer.echo(f"key {name} is known; it stands for nothing until `alpr-server updates replace-key`")
+
+
+@updates_app.command("add-key")
+def updates_add_key(
+    name: NameArgument,
+    uri: Annotated[
+        str, typer.Argument(help='Where it signs: "hsm:2" (PKCS#11), "awskms:…", "azurekms:…", "gcpkms:…".')
+    ],
+    public: Annotated[Path, typer.Argument(help="Its public half, PEM.")],
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Remember a key that never leaves its device or service."""
+    repository = open_department(root).publications.repository
+    repository.ring.add(name, SSlibKey.from_crypto(load_pem_public_key(public.read_bytes())), uri)
+    typer.echo(f"key {name} is known; it stands for nothing until `alpr-server updates replace-key`")
+
+
+@updates_app.command("replace-key")
+def updates_replace_key(
+    name: NameArgument,
+    successor: Annotated[str, typer.Argument(help="Name of the key that takes its place.")],
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Draft that another key stands in the place of one, lost or stolen; two persons then sign."""
+    department = open_department(root)
+    touched = department.publications.repository.replace_key(name, successor, clock.now())
+    _log(department, "updates.replace_key", {"key": name, "successor": successor})
+    typer.echo(f"drafted: {', '.join(touched)}; have them signed, then `alpr-server updates publish`")
+
+
+@updates_app.command("add-target")
+def updates_add_target(
+    path: Annotated[str, typer.Argument(help="As models/pi5/plate-reader.onnx or profiles/agency.toml.")],
+    file: Annotated[Path, typer.Argument()],
+    kind: Annotated[str, typer.Option(help="model or profile")],
+    sequence: Annotated[int, typer.Option(help="Higher than that of the file before.")],
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Draft that units are offered a file; two persons then sign."""
+    department = open_department(root)
+    department.publications.repository.put_target(path, file, Label(kind, sequence), clock.now())
+    _log(department, "updates.add_target", {"path": path, "sequence": sequence})
+    typer.echo("drafted: targets; have it signed, then `alpr-server updates publish`")
+
+
+@updates_app.command("renew")
+def updates_renew(role: RoleArgument, root: RootOption = DEFAULT_ROOT) -> None:
+    """Draft a role unchanged, with a new date."""
+    _require_offline(role)
+    open_department(root).publications.repository.renew(role, clock.now())
+    typer.echo(f"drafted: {role}; have it signed, then `alpr-server updates publish`")
+
+
+@updates_app.command("export-draft")
+def updates_export_draft(
+    role: RoleArgument,
+    out: Annotated[Path, typer.Argument(help="New file.")],
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Write a draft to a file, to be signed on its holder's machine."""
+    _require_offline(role)
+    if out.exists():
+        raise SettingsInvalidError(f"{out} exists: nothing is overwritten; choose another file")
+    repository = open_department(root).publications.repository
+    for line in repository.describe_draft(role):
+        typer.echo(line)
+    shutil.copyfile(repository.folder.draft_path(role), out)
+
+
+@updates_app.command("sign")
+def updates_sign(
+    name: NameArgument, draft: Annotated[Path, typer.Argument()], root: RootOption = DEFAULT_ROOT
+) -> None:
+    """Sign an exported draft with a key, here or on its holder's machine."""
+    sign_file(draft, open_department(root).publications.repository.ring.named(name), _ask)
+    typer.echo(f"{draft} is signed with {name}")
+
+
+@updates_app.command("import-signed")
+def updates_import_signed(
+    role: RoleArgument, signed: Annotated[Path, typer.Argument()], root: RootOption = DEFAULT_ROOT
+) -> None:
+    """Take up the signatures that a draft brings back."""
+    _require_offline(role)
+    department = open_department(root)
+    names = department.publications.repository.take_signed(role, signed)
+    _log(department, "updates.signed", {"role": role, "by": names})
+    typer.echo(f"{role} is signed by {', '.join(names)}")
+
+
+@updates_app.command("publish")
+def updates_publish(root: RootOption = DEFAULT_ROOT) -> None:
+    """Put everything that is signed in force; units are told of it."""
+    department = open_department(root)
+    published = department.publications.repository.publish(clock.now(), _ask)
+    versions = dict(published.trusted.versions)
+    _log(department, "updates.publish", {"versions": versions})
+    typer.echo("in force: " + ", ".join(f"{role} {version}" for role, version in sorted(versions.items())))
+    for role in published.waiting:
+        typer.echo(f"not in it: the draft of {role} lacks signatures")
+
+
+def _require_offline(role: str) -> None:
+    if role not in OFFLINE:
+        raise SettingsInvalidError(f"{role}: persons sign for root and targets; the server signs the others")
+
+
+def _ask(what: str) -> str:
+    return str(typer.prompt(what, hide_input=True))
+
+
+def _log(department: Department, action: str, detail: dict[str, object]) -> None:
+    with writing(department.engine) as connection:
+        append(connection, Deed(console_actor(), action, detail=detail), clock.now())

@@ -1,0 +1,106 @@
+"""`alpr-server updates`: keys change hands by the command line, and a unit that was away follows."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from server.cli import main
+from server.department import Department
+from sync.trust import TrustedUpdates
+from sync.trust_source import FolderSource
+from tests.departments import a_department
+
+
+@pytest.fixture
+def department(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Department:
+    made = a_department(tmp_path / "department")
+    monkeypatch.setenv("ALPR_SERVER_DIR", str(made.folder.root))
+    return made
+
+
+@pytest.fixture
+def unit(department: Department, tmp_path: Path) -> TrustedUpdates:
+    (tmp_path / "unit").mkdir()
+    trusted = TrustedUpdates(tmp_path / "unit", department.publications.first_root)
+    trusted.refresh(source(department), datetime.now(UTC))
+    return trusted
+
+
+def source(department: Department) -> FolderSource:
+    return FolderSource(department.folder.updates / "public")
+
+
+def updates(*arguments: str) -> int:
+    with patch.object(sys, "argv", ["alpr-server", "updates", *arguments]):
+        try:
+            main()
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
+
+
+def signed(tmp_path: Path, role: str, *names: str) -> None:
+    draft = tmp_path / f"{role}-{len(list(tmp_path.iterdir()))}.json"
+    assert updates("export-draft", role, str(draft)) == 0
+    for name in names:
+        assert updates("sign", name, str(draft)) == 0
+    assert updates("import-signed", role, str(draft)) == 0
+
+
+def make_key(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("typer.prompt", lambda *_, **__: "a passphrase")
+    assert updates("make-key", name, str(tmp_path / f"{name}.pem")) == 0
+
+
+def test_key_of_a_person_is_replaced_and_a_unit_follows(
+    department: Department, unit: TrustedUpdates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_key(tmp_path, "dora", monkeypatch)
+    assert updates("replace-key", "person-3", "dora") == 0
+    for role in ("root", "targets"):
+        signed(tmp_path, role, "person-1", "person-2")
+    assert updates("publish") == 0
+    assert unit.refresh(source(department), datetime.now(UTC)).versions["root"] == 2
+    # The new holder's signature counts, the old one's does not.
+    (tmp_path / "model").write_bytes(b"weights")
+    add = ("add-target", "models/a.onnx", str(tmp_path / "model"), "--kind", "model", "--sequence")
+    assert updates(*add, "1") == 0
+    signed(tmp_path, "targets", "dora", "person-1")
+    assert updates("publish") == 0
+    assert "models/a.onnx" in unit.refresh(source(department), datetime.now(UTC)).targets
+    assert updates(*add, "2") == 0
+    draft = tmp_path / "old.json"
+    updates("export-draft", "targets", str(draft))
+    updates("sign", "person-3", str(draft))
+    assert updates("import-signed", "targets", str(draft)) != 0
+
+
+def test_one_signature_is_not_enough_and_says_so(
+    department: Department, unit: TrustedUpdates, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model").write_bytes(b"weights")
+    updates("add-target", "models/a.onnx", str(tmp_path / "model"), "--kind", "model", "--sequence", "1")
+    signed(tmp_path, "targets", "person-1")
+    assert updates("publish") == 0
+    assert "not in it: the draft of targets lacks signatures" in capsys.readouterr().out
+    assert "models/a.onnx" not in unit.refresh(source(department), datetime.now(UTC)).targets
+
+
+def test_status_says_what_is_in_force_and_what_waits(
+    department: Department, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert updates("status") == 0
+    assert "root       version 1" in capsys.readouterr().out
+    assert updates("renew", "root") == 0
+    assert updates("status") == 0
+    assert "draft of root, version 2" in capsys.readouterr().out
+
+
+def test_servers_own_roles_are_not_signed_by_persons(
+    department: Department, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert updates("export-draft", "timestamp", str(tmp_path / "draft")) != 0
+    assert "persons sign for root and targets" in capsys.readouterr().err
