@@ -19,11 +19,10 @@ from pathlib import Path
 import structlog
 
 from edge.phonetic import Alphabet, card, correction_card, past_card
-from edge.sightings import Sighting
 from edge.sound_process import SoundFailedError, SoundProcess
 from edge.tones import RATE_HZ, length_s, pcm_of, tone, wav_of
 from hotlist_cache.entry import Priority
-from hotlist_cache.hit import Alert, Correction, Outcome
+from hotlist_cache.hit import Alert, Correction, Outcome, Sighting
 
 _log = structlog.get_logger(__name__)
 

@@ -27,11 +27,11 @@ from edge.keeper import Keeper
 from edge.lists import Lists
 from edge.notify import Notifier
 from edge.pipeline import Pipeline
-from edge.sightings import Sighting, Sightings
+from edge.sightings import Sightings
 from edge.status import run_dir
 from edge.vault import Keys, unlock
 from hotlist_cache.evidence import Confusions
-from hotlist_cache.hit import HotlistHit
+from hotlist_cache.hit import HotlistHit, Sighting
 from hotlist_cache.local import LocalBook
 from hotlist_cache.lookalike import DEFAULT_CONFUSIONS, measured
 from hotlist_cache.match import Hotlist

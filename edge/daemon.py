@@ -32,11 +32,11 @@ from edge.logs import describe
 from edge.notify import Notifier
 from edge.pipeline import Pipeline, Step, marked
 from edge.reckoning import Driven, transfer_health, whole_status
-from edge.sightings import Sighting, Sightings
+from edge.sightings import Sightings
 from edge.status import Status, write_status
 from edge.usb import OFFERED_NAME
 from hotlist_cache.entry import Priority
-from hotlist_cache.hit import Alert, Correction
+from hotlist_cache.hit import Alert, Correction, Sighting
 from sync.errors import NotTrustedError, RefusedError, UnreachableError
 from sync.https import HttpsTransport
 from sync.mqtt import MqttLink

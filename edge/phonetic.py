@@ -5,9 +5,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
-from edge.sightings import Sighting
 from hotlist_cache.entry import Priority
-from hotlist_cache.hit import Alert, Correction, HotlistHit, MatchForm, MatchKind, Outcome, StateMatch
+from hotlist_cache.hit import (
+    Alert,
+    Correction,
+    HotlistHit,
+    MatchForm,
+    MatchKind,
+    Outcome,
+    Sighting,
+    StateMatch,
+)
 from recognizer.plate import Jurisdiction
 
 

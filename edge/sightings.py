@@ -10,28 +10,16 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from hotlist_cache.hit import Sighting
 from recognizer.plate import Plate, fold
 from recognizer.read import PlateRead
 
 MOST = 200_000
 """Hashes kept; about 20 MB, and more than a day of a busy unit."""
 _DIGEST_BYTES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A read of a plate that was listed only afterwards."""
-
-    plate: str = field(repr=False)
-    """As it is listed."""
-    read_id: str
-    camera: str
-    at: datetime
-    """Aware UTC."""
 
 
 class Sightings:

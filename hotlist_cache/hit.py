@@ -1,6 +1,6 @@
 """A read that met an entry, and what the officer is told of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -156,6 +156,18 @@ class Correction:
     """What the vehicle reads now."""
     hit_gone: bool
     """The entry of the alert is not met any more. Otherwise it is met by the new plate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A read of a plate that was listed only afterwards."""
+
+    plate: str = field(repr=False)
+    """As it is listed."""
+    read_id: str
+    camera: str
+    at: datetime
+    """Aware UTC."""
 
 
 def _ordinal(number: int) -> str:

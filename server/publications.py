@@ -64,6 +64,9 @@ class Publications:
             for name in PERSONS[:2]:
                 self._sign(role, name)
         self.repository.publish(now, _no_secrets)
+        for path in (self._root, *self._root.rglob("*")):
+            if path.is_dir():
+                path.chmod(0o700)
 
     @property
     def first_root(self) -> bytes:

@@ -30,6 +30,7 @@ KEYS_OF_A_UNIT = {
     "unit.tls.key.pem",
     "ca.pem",
     "storage.key",
+    "updates.root.json",
 }
 
 

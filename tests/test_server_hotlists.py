@@ -20,6 +20,7 @@ from hotlist_cache.entry import Entry, Priority
 from hotlist_cache.errors import ImportRefusedError
 from hotlist_cache.header import verify_header
 from hotlist_cache.importing import Change
+from hotlist_cache.publishing import EVERYTHING
 from hotlist_cache.snapshot import Snapshot, verify_snapshot
 from recognizer.plate import Jurisdiction
 from server import feed_files, hotlist_commands
@@ -74,7 +75,9 @@ def later() -> datetime:
 
 
 def publish(department: Department, *, sequence: int | None = None, actor: str = ANNE) -> Published:
-    return department.hotlists.publish(
+    # All that the feeds hold goes out, so that what came in can be compared with it.
+    hotlists = Hotlists(department.engine, department.folder.hotlists, carried=EVERYTHING)
+    return hotlists.publish(
         department.keys, expires_at=NOW + timedelta(days=7), actor=actor, now=later(), sequence=sequence
     )
 
@@ -89,7 +92,7 @@ def only_pending(department: Department) -> Pending:
 
 
 def listed(department: Department) -> int:
-    """How many entries the newest snapshot truly holds, and that a unit in the way of it takes it."""
+    """How many entries the newest snapshot holds."""
     newest = department.hotlists.newest()
     assert newest is not None
     return newest.entries
