@@ -28,13 +28,13 @@ from edge.errors import DaemonFailedError
 from edge.hotlists import HotlistDesk
 from edge.keeper import Flush, Keeper, Stop
 from edge.lists import Lists
-from edge.logs import describe
 from edge.notify import Notifier
 from edge.pipeline import Pipeline, Step, marked
 from edge.reckoning import Driven, transfer_health, whole_status
 from edge.sightings import Sightings
 from edge.status import Status, write_status
 from edge.usb import OFFERED_NAME
+from edge.worker import Worker
 from hotlist_cache.entry import Priority
 from hotlist_cache.hit import Alert, Correction, Sighting
 from sync.errors import NotTrustedError, RefusedError, UnreachableError
@@ -91,38 +91,6 @@ class Told:
     taken_up_ns: int
 
 
-class _Worker:
-    """A thread with a sign of life."""
-
-    def __init__(self, name: str, body: Callable[["_Worker"], None], limit_s: float) -> None:
-        """*limit_s*: without a beat for so long the thread counts as stuck and the watchdog is not fed."""
-        self.name = name
-        self.limit_s = limit_s
-        self.failure = ""
-        self.beat_ns = 0
-        self._body = body
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the end; return whether it came."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            self._body(self)
-        except Exception as error:  # noqa: BLE001  # a thread's top: told here, acted on by the main thread
-            self.failure = type(error).__name__
-            log.error("thread.failed", thread=self.name, why=describe(error))
-
-
 class Daemon:
     """Runs a unit until `stop`, or until its recordings end."""
 
@@ -140,12 +108,12 @@ class Daemon:
         self._latencies_ms: deque[float] = deque(maxlen=1000)
         self._faults = {} if parts.clock.floor_error is None else {"clock": parts.clock.floor_error}
         self._level = TransferLevel.OK
-        self._models = _Worker("models", self._run_models, 20.0)
-        self._keeper = _Worker("keeper", self._run_keeper, 60.0)
+        self._models = Worker("models", self._run_models, 20.0)
+        self._keeper = Worker("keeper", self._run_keeper, 60.0)
         # A dripping server is given up after minutes; that must not look like a stuck unit.
-        self._upload = _Worker("upload", self._run_upload, 900.0)
-        self._updates = _Worker("updates", self._run_updates, 900.0)
-        self._broker = _Worker("broker", self._run_broker, 60.0)
+        self._upload = Worker("upload", self._run_upload, 900.0)
+        self._updates = Worker("updates", self._run_updates, 900.0)
+        self._broker = Worker("broker", self._run_broker, 60.0)
         self._workers = [self._models, self._keeper]
         if parts.courier is not None:
             self._workers.append(self._upload)
@@ -289,7 +257,7 @@ class Daemon:
             self._notice("transfer", text, Priority.HIGH if overdue else Priority.LOW)
         self._level = level
 
-    def _lively(self, worker: _Worker) -> bool:
+    def _lively(self, worker: Worker) -> bool:
         if worker is self._models and self._drive_over.is_set():
             return True
         return worker.alive and self._parts.clock.now().monotonic_ns - worker.beat_ns < worker.limit_s * 1e9
@@ -352,7 +320,7 @@ class Daemon:
 
     # -- the models thread --
 
-    def _run_models(self, worker: _Worker) -> None:
+    def _run_models(self, worker: Worker) -> None:
         parts = self._parts
         last = parts.clock.now()
         try:
@@ -392,14 +360,14 @@ class Daemon:
 
     # -- the keeper, upload and broker threads --
 
-    def _run_keeper(self, worker: _Worker) -> None:
+    def _run_keeper(self, worker: Worker) -> None:
         def beat() -> None:
             worker.beat_ns = self._parts.clock.now().monotonic_ns
             self._parts.clock.keep_floor()
 
         self._parts.keeper.run(beat)
 
-    def _run_upload(self, worker: _Worker) -> None:
+    def _run_upload(self, worker: Worker) -> None:
         courier = self._parts.courier
         assert courier is not None  # the thread is only started with one
         while not self._upload_stopping.is_set():
@@ -409,7 +377,7 @@ class Daemon:
                 self._wake_upload.clear()
                 courier.hurry()
 
-    def _run_updates(self, worker: _Worker) -> None:
+    def _run_updates(self, worker: Worker) -> None:
         desk, publisher = self._parts.desk, self._parts.publisher
         offered = self._parts.run_dir / OFFERED_NAME
 
@@ -428,7 +396,7 @@ class Daemon:
                 wait_s = min(desk.work(publisher.updates, beat), wait_s)
             desk.wait(wait_s)
 
-    def _run_broker(self, worker: _Worker) -> None:
+    def _run_broker(self, worker: Worker) -> None:
         link = self._parts.link
         assert link is not None  # the thread is only started with one
         while not self._upload_stopping.is_set():

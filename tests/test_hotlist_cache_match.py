@@ -16,11 +16,12 @@ from hotlist_cache.errors import SnapshotRejectedError
 from hotlist_cache.evidence import Confusions, evidence
 from hotlist_cache.hit import MatchForm, MatchKind, Outcome, StateMatch
 from hotlist_cache.lookalike import LOOK_ALIKES
-from hotlist_cache.match import Hotlist, TextIndex
+from hotlist_cache.match import Hotlist
 from hotlist_cache.packed import ALPHABET, pack
 from hotlist_cache.patterns import PatternIndex
 from hotlist_cache.prior import PlatePrior
 from hotlist_cache.snapshot import open_snapshot
+from hotlist_cache.texts import TextIndex
 from recognizer.plate import Plate, fold
 from recognizer.read import PlateRead, Rival
 from tests.hotlists import CONFIG, KEYS, NOW, a_hotlist, a_list, a_read, an_entry

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from hotlist_cache.config import HotlistConfig
 from hotlist_cache.evidence import Confusions
 from hotlist_cache.lookalike import DEFAULT_CONFUSIONS, LOOK_ALIKES, measured
-from hotlist_cache.match import TextIndex, folded_keys
 from hotlist_cache.packed import ALPHABET, KEY_BYTES, MAX_CHARACTERS, pack, pack_folded, unpack
+from hotlist_cache.texts import TextIndex, folded_keys
 from recognizer.config import RecognizerConfig
 from recognizer.onnx import Recognizer
 from recognizer.plate import Plate, fold, normalise
