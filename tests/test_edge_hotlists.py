@@ -289,6 +289,42 @@ def test_told_timestamp_saves_asking_for_it_and_rubbish_is_asked_of_the_server(
         assert unit.desk.health(NOW).last_error == ""
 
 
+def test_storm_of_a_thousand_messages_costs_one_look(department: Department, unit: Station) -> None:
+    department.list(1, "7ABC123")
+    department.publish()
+    timestamp = department.publications.timestamp()
+    assert timestamp is not None
+    for number in range(1000):
+        unit.desk.told(timestamp if number % 2 else b"x" * 10_000)
+    source = Watched(department.source)
+    unit.desk.work(source)
+    assert unit.desk.sequence == 1
+    assert len(source.asked) < 10
+    asked = len(source.asked)
+    unit.desk.work(source)
+    assert len(source.asked) == asked
+
+
+@pytest.mark.parametrize("path", ["hotlist/list", "hotlist/urgent"])
+def test_disk_that_is_full_in_the_midst_leaves_the_lists_in_force(
+    department: Department, unit: Station, path: str
+) -> None:
+    department.list(1, "7ABC123")
+    department.urgent(1, "7AMB911")
+    department.publish()
+    unit.look(department.source)
+    department.list(2, "8XYZ987")
+    department.urgent(2, "7AMB912")
+    department.publish()
+    store = unit.desk._store if path == "hotlist/list" else unit.desk._urgent
+    with patch.object(store, "install", side_effect=OSError(28, "No space left on device")):
+        assert unit.look(department.source) == RETRY_AFTER_S
+    assert unit.plates() == ["7ABC123"]
+    assert "No space" in unit.desk.health(NOW).last_error
+    unit.look(department.source)
+    assert unit.plates() == ["8XYZ987"] and unit.anew[-1] == "7AMB912"
+
+
 @pytest.mark.parametrize(
     ("error", "wait_s"),
     [(UnreachableError("away"), RETRY_AFTER_S), (RefusedError("no", status=403), LOOK_EVERY_S)],
