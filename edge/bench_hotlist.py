@@ -4,19 +4,19 @@
 """
 
 import json
-import os
 import random
 import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from camera.frame import Moment, TimeQuality
@@ -26,11 +26,13 @@ from hotlist_cache.delta import encode_delta
 from hotlist_cache.entry import Entry, Priority
 from hotlist_cache.header import read_header
 from hotlist_cache.hit import MatchKind
-from hotlist_cache.lookalike import LOOK_ALIKES
+from hotlist_cache.lookalike import DEFAULT_CONFUSIONS, LOOK_ALIKES
 from hotlist_cache.match import Hotlist
+from hotlist_cache.patterns import PatternIndex
 from hotlist_cache.publishing import EVERYTHING, Carried, encode_snapshot
 from hotlist_cache.section import FIRST_COLUMN, read_parts
 from hotlist_cache.store import LIST_NAME, HotlistStore
+from hotlist_cache.texts import TextIndex
 from recognizer.plate import Jurisdiction, Plate
 from recognizer.read import Box, JurisdictionOpinion, PlateRead, Position
 
@@ -70,15 +72,13 @@ def bench(
         folder = Path(name)
         (folder / _PUBLIC_KEY).write_bytes(key.public_key().public_bytes_raw())
         figures |= _published(folder, key, entries, wildcards, seed)
-        for step in ("install", "load", "delta_1", "load_changed", "delta_1000"):
+        for step in ("install", "load", "delta_1", "load_changed", "delta_1000", "ready"):
             figures |= _in_a_process(step, folder)
-        before = _rss_bytes()
         snapshot = _store(folder).load()
         assert snapshot is not None  # installed above
-        started = time.perf_counter()
         hotlist = Hotlist(snapshot, config, lambda: secrets.token_hex(16))
-        figures["index_s"] = time.perf_counter() - started
-        figures["list_rss_bytes"] = _rss_bytes() - before
+        index = TextIndex(np.frombuffer(snapshot.body.keys, ">u8"), config, DEFAULT_CONFUSIONS)
+        partial = PatternIndex(snapshot.body.patterns())
     listed = _sample(entries, seed, reads)
     for name, made in (
         ("exact", [_read(plate) for plate in listed]),
@@ -88,7 +88,24 @@ def bench(
         ("prefixed", [replace(_read(p), prefix=Plate("XQ"), prefix_confidence=0.9) for p in listed]),
     ):
         figures |= _match_times(hotlist, made, name)
+        if name != "prefixed":
+            figures |= _times(f"lookup_{name}", made, lambda read: index.find(read.plate, read.positions))
+            figures |= _times(f"wildcard_{name}", made, lambda read: list(partial.find(read.plate)))
     return figures
+
+
+def _times(name: str, reads: Sequence[PlateRead], look_up: Callable[[PlateRead], object]) -> dict[str, float]:
+    """Return how long one part of a match takes: no hit is made of what is found."""
+    times = []
+    for read in reads:
+        started = time.perf_counter_ns()
+        look_up(read)
+        times.append(time.perf_counter_ns() - started)
+    times.sort()
+    return {
+        f"{name}_p50_us": times[len(times) // 2] / 1e3,
+        f"{name}_p99_us": times[len(times) * 99 // 100] / 1e3,
+    }
 
 
 def _published(
@@ -163,6 +180,10 @@ def _step(step: str, folder: Path) -> dict[str, float]:
         store.install((folder / _WIRE).read_bytes(), _NOW)
     elif step.startswith("delta"):
         store.install_delta((folder / step).read_bytes(), _NOW)
+    elif step == "ready":
+        snapshot = store.load()
+        assert snapshot is not None  # installed before
+        Hotlist(snapshot, HotlistConfig(), lambda: "")
     else:
         store.load()
     figures = {
@@ -296,11 +317,6 @@ def _misread(plate: str, seed: int) -> PlateRead:
     positions: list[Position] = [((character, 0.99),) for character in text]
     positions[at] = ((shown, 0.6), (plate[at], 0.3))
     return _read(text, tuple(positions))
-
-
-def _rss_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

@@ -114,27 +114,32 @@ def evidence(
     text = fold(plate)
     holds: list[dict[str, float]] = []
     digits, letters, own = [], [], []
+    share = confusions.share
     for place, (character, position) in enumerate(zip(text, positions, strict=True)):
-        unknown = 0.0 if place in sure else confusions.share
+        unknown = 0.0 if place in sure else share
         keep = 1 - unknown
         held: dict[str, float] = {}
         digit = letter = total = 0.0
         for seen, probability in position:
-            if not seen:
+            if seen in DIGITS:
+                digit += probability
+                if seen in _BOTH:
+                    letter += probability
+                held[seen] = held.get(seen, 0.0) + probability
+            elif seen in _FOLD:
+                digit += probability
+                letter += probability
+                other = _FOLD[seen]
+                held[other] = held.get(other, 0.0) + probability
+            elif seen:
+                letter += probability
+                held[seen] = probability
+            else:
                 continue
             total += probability
-            if seen in _BOTH:
-                digit += probability
-                letter += probability
-            elif seen in DIGITS:
-                digit += probability
-            else:
-                letter += probability
-            other = _FOLD.get(seen, seen)
-            held[other] = held.get(other, 0.0) + probability
-        rest = max(0.0, 1 - total) * keep + unknown
+        rest = keep * (1 - total) + unknown if total < 1 else unknown
         holds.append(held)
-        digits.append(max(digit * keep + rest * _DIGIT_SHARE, _LEAST))
-        letters.append(max(letter * keep + rest * (1 - _DIGIT_SHARE), _LEAST))
+        digits.append(digit * keep + rest * _DIGIT_SHARE + _LEAST)
+        letters.append(letter * keep + rest * (1 - _DIGIT_SHARE) + _LEAST)
         own.append(held.get(character, 0.0) * keep)
     return Evidence(text, tuple(own), tuple(digits), tuple(letters), tuple(holds), confusions, sure)
