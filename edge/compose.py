@@ -238,6 +238,11 @@ def _desk(
 
 
 def _trust(folder: Path, root: bytes) -> Publishes:
+    if not root:
+        what = (
+            "this unit was enrolled without a root of trust; nothing new is taken until it is enrolled again"
+        )
+        return LostTrust(TrustLostError(what, alarm=f"ALARM: {what}"))
     try:
         return TrustedUpdates(folder, root)
     except TrustLostError as error:
