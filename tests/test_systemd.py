@@ -151,8 +151,8 @@ def test_a_restart_is_not_tried_where_it_cannot_help() -> None:
 
 def test_the_keys_handed_over_keep_the_names_the_vault_looks_for() -> None:
     vault = (SYSTEMD.parent / "edge" / "vault.py").read_text()
-    names = set(re.findall(r'"([a-z0-9.]+\.(?:pem|key))"', vault))
-    assert len(names) >= 8
+    names = set(re.findall(r'"([a-z0-9.]+\.(?:pem|key|json))"', vault))
+    assert len(names) >= 9
     handed = dict(value.split(":", 1) for value in settings("alpr-edge.service")["LoadCredential"])
     assert set(handed) == names
     assert all(path == f"/etc/alpr-edge/keys/{name}" for name, path in handed.items())
