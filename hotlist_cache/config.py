@@ -48,7 +48,6 @@ class HotlistConfig:
         for name in (
             "max_shrink",
             "hit_probability",
-            "wanted_share",
             "shared_serials",
             "min_state_confidence",
             "min_different_state_confidence",
@@ -56,8 +55,10 @@ class HotlistConfig:
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1")
-        if not 0 < self.possible_probability < min(self.hit_probability + 1e-9, 1):
-            raise ValueError("possible_probability must lie between 0 and hit_probability, 0 excluded")
+        if not 0 < self.possible_probability <= self.hit_probability or self.possible_probability == 1:
+            raise ValueError("possible_probability must lie between 0 and hit_probability, 0 and 1 excluded")
+        if not 0 < self.wanted_share <= 1:
+            raise ValueError("wanted_share must lie between 0 and 1, 0 excluded")
         if not self.vehicles_around >= 1:
             raise ValueError("vehicles_around must be at least 1")
         for name in ("max_age_h", "cooldown_s", "max_clock_lead_s", "sure_frames"):

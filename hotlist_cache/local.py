@@ -8,7 +8,7 @@ A suppression needs two: the officer who met the false hit and a supervisor. Unt
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -91,18 +91,13 @@ class LocalBook:
         """Read the file, if there is one.
 
         Raises LocalEntryRefusedError if it does not open: it is then set aside with ".damaged" behind its
-        name, and the book is empty. Raises OSError if the disk fails.
+        name, and the book is empty. Raises OSError if the disk fails: the book is as it was.
         """
-        self.entries, self.suppressions, self.changes = (), (), ()
+        # Put in place at once: another thread may be asking `suppresses` meanwhile.
         try:
-            fields = json.loads(read_sealed(self.path, self._key, BOOK_NAME))
-            if fields["v"] != _VERSION:
-                raise ValueError("of another version")
-            self.entries = tuple(_entry(each) for each in fields["entries"])
-            self.suppressions = tuple(_suppression(each) for each in fields["suppressions"])
-            self.changes = tuple(_change(each) for each in fields["changes"])
+            self.entries, self.suppressions, self.changes = self._read()
         except FileNotFoundError:
-            return
+            self.entries, self.suppressions, self.changes = (), (), ()
         except (SealedFileDamagedError, ValueError, KeyError, TypeError):
             aside = self.path.with_name(self.path.name + ".damaged")
             self._disk.rename(self.path, aside)
@@ -111,6 +106,16 @@ class LocalBook:
             raise LocalEntryRefusedError(
                 f"local entries: the file did not open and was set aside as {aside.name}; add them again"
             ) from None
+
+    def _read(self) -> tuple[tuple[LocalEntry, ...], tuple[Suppression, ...], tuple[Change, ...]]:
+        fields = json.loads(read_sealed(self.path, self._key, BOOK_NAME))
+        if fields["v"] != _VERSION:
+            raise ValueError("of another version")
+        return (
+            tuple(_entry(each) for each in fields["entries"]),
+            tuple(_suppression(each) for each in fields["suppressions"]),
+            tuple(_change(each) for each in fields["changes"]),
+        )
 
     def add(
         self,
@@ -196,16 +201,7 @@ class LocalBook:
         asked = self._suppression(suppression_id)
         if asked.officer.casefold() == supervisor.casefold():
             raise LocalEntryRefusedError("suppression: somebody else than the officer must approve it")
-        approved = Suppression(
-            asked.suppression_id,
-            asked.plate,
-            asked.entry_id,
-            asked.officer,
-            asked.reason,
-            asked.added_at,
-            asked.expires_at,
-            supervisor,
-        )
+        approved = replace(asked, supervisor=supervisor)
         self.suppressions = tuple(approved if each is asked else each for each in self.suppressions)
         self._save(Change(now, supervisor, "approve", suppression_id, ""))
 

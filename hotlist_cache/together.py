@@ -64,11 +64,13 @@ class ListsInForce:
 
     def match(self, read: PlateRead, now: datetime) -> tuple[HotlistHit, ...]:
         """Return the hits of *read* on all of them at *now* (aware UTC), the surest first; see
-        `Hotlist.match`. An entry that stands on two lists is met once."""
+        `Hotlist.match`. An entry that stands on two lists is met on the younger one alone."""
         hits: dict[str, HotlistHit] = {}
         for each in self._lists:
             for hit in each.match(read, now):
-                hits.setdefault(hit.entry.entry_id, hit)
+                other = hits.get(hit.entry.entry_id)
+                if other is None or other.list_age.issued_at < hit.list_age.issued_at:
+                    hits[hit.entry.entry_id] = hit
         return tuple(hits.values() if len(hits) < 2 else sorted(hits.values(), key=rank))
 
 
