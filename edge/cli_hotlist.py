@@ -24,11 +24,11 @@ HoursOption = Annotated[float, typer.Option("--hours", help="Ends after so many 
 @hotlist.command("list")
 def hotlist_list(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Show the local entries and suppressions of this unit."""
-    from edge.local_entries import lines, now_of, open_book
+    from edge.local_entries import held_book, lines
 
-    loaded = load_config(config)
-    for line in lines(open_book(loaded), now_of(loaded)):
-        print(line)
+    with held_book(load_config(config)) as (book, now):
+        for line in lines(book, now):
+            print(line)
 
 
 @hotlist.command("add")
@@ -45,22 +45,22 @@ def hotlist_add(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Look out for a plate from now on. The running daemon takes it up within seconds."""
-    from edge.local_entries import now_of, open_book
+    from edge.local_entries import held_book
     from hotlist_cache.entry import Priority
 
     if priority.upper() not in Priority.__members__:
         raise typer.BadParameter("priority must be low, medium or high")
-    loaded = load_config(config)
-    added = open_book(loaded).add(
-        plate,
-        state=state,
-        officer=officer,
-        purpose=purpose,
-        case_number=case,
-        now=now_of(loaded),
-        lasting=timedelta(hours=hours),
-        priority=Priority[priority.upper()],
-    )
+    with held_book(load_config(config)) as (book, now):
+        added = book.add(
+            plate,
+            state=state,
+            officer=officer,
+            purpose=purpose,
+            case_number=case,
+            now=now,
+            lasting=timedelta(hours=hours),
+            priority=Priority[priority.upper()],
+        )
     print(f"added {added.entry.entry_id}, until {added.expires_at:%Y-%m-%d %H:%M}Z")
 
 
@@ -69,10 +69,10 @@ def hotlist_remove(
     entry_id: Annotated[str, typer.Argument()], officer: OfficerOption, config: ConfigOption = DEFAULT_CONFIG
 ) -> None:
     """Look out for a local entry no more."""
-    from edge.local_entries import now_of, open_book
+    from edge.local_entries import held_book
 
-    loaded = load_config(config)
-    open_book(loaded).remove(entry_id, officer=officer, now=now_of(loaded))
+    with held_book(load_config(config)) as (book, now):
+        book.remove(entry_id, officer=officer, now=now)
     print(f"removed {entry_id}")
 
 
@@ -86,12 +86,12 @@ def hotlist_suppress(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Ask that a false hit be told no more; it is once a supervisor approves."""
-    from edge.local_entries import now_of, open_book
+    from edge.local_entries import held_book
 
-    loaded = load_config(config)
-    asked = open_book(loaded).suppress(
-        plate, entry_id, officer=officer, reason=reason, now=now_of(loaded), lasting=timedelta(hours=hours)
-    )
+    with held_book(load_config(config)) as (book, now):
+        asked = book.suppress(
+            plate, entry_id, officer=officer, reason=reason, now=now, lasting=timedelta(hours=hours)
+        )
     print(f"asked for {asked.suppression_id}: a supervisor puts it in force with `alpr-edge hotlist approve`")
 
 
@@ -102,10 +102,10 @@ def hotlist_approve(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Put a suppression in force."""
-    from edge.local_entries import now_of, open_book
+    from edge.local_entries import held_book
 
-    loaded = load_config(config)
-    open_book(loaded).approve(suppression_id, supervisor=supervisor, now=now_of(loaded))
+    with held_book(load_config(config)) as (book, now):
+        book.approve(suppression_id, supervisor=supervisor, now=now)
     print(f"in force: {suppression_id}")
 
 
@@ -116,10 +116,10 @@ def hotlist_lift(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """End a suppression."""
-    from edge.local_entries import now_of, open_book
+    from edge.local_entries import held_book
 
-    loaded = load_config(config)
-    open_book(loaded).lift(suppression_id, officer=officer, now=now_of(loaded))
+    with held_book(load_config(config)) as (book, now):
+        book.lift(suppression_id, officer=officer, now=now)
     print(f"lifted {suppression_id}")
 
 
@@ -131,21 +131,22 @@ def hotlist_import_usb(
     """Give the running daemon the department's lists from a stick; they are verified as from the network."""
     from edge.status import run_dir
     from edge.usb import offer, wait_until_taken
-    from edge.watching import print_status
 
-    unit = load_config(config).unit
-    wait_until_taken(offer(run_dir(unit), stick))
-    print_status(unit, as_json=False)
+    folder = run_dir(load_config(config).unit)
+    offer(folder, stick)
+    print(wait_until_taken(folder))
 
 
 @hotlist.command("repair-trust")
 def hotlist_repair_trust(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Mend a damaged record of what was accepted; the daemon must be stopped. Nothing older gets in."""
-    from edge.compose import UPDATES_FOLDER
-    from edge.local_entries import now_of
+    from edge.clock import SystemClock
+    from edge.config import UPDATES_FOLDER
+    from edge.owner import as_owner_of
     from edge.vault import unlock
     from sync.trust_repair import repair
 
-    loaded = load_config(config)
-    root = unlock(loaded.unit.keys_dir).updates_root
-    print(repair(loaded.unit.state_dir / UPDATES_FOLDER, root, now_of(loaded)))
+    unit = load_config(config).unit
+    root = unlock(unit.keys_dir).updates_root
+    with as_owner_of(unit.state_dir):
+        print(repair(unit.state_dir / UPDATES_FOLDER, root, SystemClock(unit.state_dir).now().utc))

@@ -18,7 +18,7 @@ from camera.config import CameraConfig, GpsConfig, SourceKind
 from edge.alerts import Sounder, wav_folder
 from edge.cameras import CameraBank
 from edge.clock import SystemClock
-from edge.config import Config
+from edge.config import HOTLIST_FOLDER, UPDATES_FOLDER, URGENT_FOLDER, Config
 from edge.courier import Courier, KeeperStore
 from edge.daemon import Parts
 from edge.errors import ConfigInvalidError
@@ -49,8 +49,6 @@ from sync.trust import TrustedUpdates
 from sync.upload import Upload
 
 OUTBOX_FILE = "outbox.db"
-HOTLIST_FOLDER, URGENT_FOLDER = "hotlist", "urgent"
-UPDATES_FOLDER = "updates"
 
 log = structlog.get_logger(__name__)
 
@@ -109,15 +107,6 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         opened.callback(bank.close)
         book = LocalBook(state_dir / HOTLIST_FOLDER, storage_key=keys.storage, new_id=new_id)
         pipeline = new_pipeline(config, recognizer, None, book.suppresses)
-        in_force = partial(setattr, pipeline, "hotlist")
-        lists = Lists(book, config.hotlist, new_id, in_force, confusions_of(recognizer))
-        lists.look()
-        outbox = _outbox(state_dir / OUTBOX_FILE, alarms)
-        opened.callback(outbox.close)
-        keeper = _keeper(config, keys.department, outbox, clock, alarms)
-        files = TlsFiles(keys.tls_authority, keys.tls_certificate, keys.tls_key)
-        transport = HttpsTransport(config.sync, files) if config.sync.server_url else None
-        publisher = HttpsTransport(config.sync, files) if config.sync.server_url else None
         sightings = Sightings(timedelta(hours=config.retention.local_window_h))
         past: SimpleQueue[Sighting] = SimpleQueue()
 
@@ -125,6 +114,21 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
             for sighting in sightings.of(plates, clock.now().utc):
                 past.put(sighting)
 
+        lists = Lists(
+            book,
+            config.hotlist,
+            new_id,
+            partial(setattr, pipeline, "hotlist"),
+            confusions=confusions_of(recognizer),
+            listed_anew=listed_anew,
+        )
+        lists.look()
+        outbox = _outbox(state_dir / OUTBOX_FILE, alarms)
+        opened.callback(outbox.close)
+        keeper = _keeper(config, keys.department, outbox, clock, alarms)
+        files = TlsFiles(keys.tls_authority, keys.tls_certificate, keys.tls_key)
+        transport = HttpsTransport(config.sync, files) if config.sync.server_url else None
+        publisher = HttpsTransport(config.sync, files) if config.sync.server_url else None
         desk = _desk(config, keys, clock, folder, lists, listed_anew=listed_anew)
         desk.load()
         link = _link(config, files, desk) if config.mqtt.host else None

@@ -22,6 +22,9 @@ from sync.config import MqttConfig, RetentionConfig, SyncConfig
 
 T = TypeVar("T")
 
+HOTLIST_FOLDER, URGENT_FOLDER, UPDATES_FOLDER = "hotlist", "urgent", "updates"
+"""In the state directory: the lists, the urgent one inside of that, and what publications are believed by."""
+
 
 @dataclass(frozen=True, slots=True)
 class UnitConfig:

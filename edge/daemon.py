@@ -9,7 +9,6 @@ Threads share queues of values, and health values that one thread replaces and o
 its queue before the read goes into the keeper's: it sounds before anything is sealed, stored or sent.
 """
 
-import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -33,7 +32,7 @@ from edge.pipeline import Pipeline, Step, marked
 from edge.reckoning import Driven, transfer_health, whole_status
 from edge.sightings import Sightings
 from edge.status import Status, write_status
-from edge.usb import OFFERED_NAME
+from edge.updating import bring_updates
 from edge.worker import Worker
 from hotlist_cache.entry import Priority
 from hotlist_cache.hit import Alert, Correction, Sighting
@@ -41,7 +40,6 @@ from sync.errors import NotTrustedError, RefusedError, UnreachableError
 from sync.https import HttpsTransport
 from sync.mqtt import MqttLink
 from sync.transfer_clock import TransferLevel, transfer_clock
-from sync.trust_source import FolderSource
 
 FRAME_PATIENCE_S = 0.5
 PUMP_EVERY_S = 0.05
@@ -299,6 +297,7 @@ class Daemon:
         ended = self._models.join(SHUTDOWN_LIMIT_S)
         self._upload_stopping.set()
         self._wake_upload.set()
+        parts.desk.wake()
         for worker in self._workers:
             if worker is not self._keeper:
                 ended = worker.join(SHUTDOWN_LIMIT_S) and ended
@@ -378,23 +377,18 @@ class Daemon:
                 courier.hurry()
 
     def _run_updates(self, worker: Worker) -> None:
-        desk, publisher = self._parts.desk, self._parts.publisher
-        offered = self._parts.run_dir / OFFERED_NAME
+        parts = self._parts
 
-        def beat() -> None:
-            worker.beat_ns = self._parts.clock.now().monotonic_ns
+        def alive() -> None:
+            worker.beat_ns = parts.clock.now().monotonic_ns
             if self._upload_stopping.is_set():
                 raise UnreachableError("the unit is stopping; the transfer goes on after the start")
 
         while not self._upload_stopping.is_set():
-            worker.beat_ns = self._parts.clock.now().monotonic_ns
-            wait_s = UPLOAD_LOOK_S
-            if offered.is_dir():
-                desk.take_from(FolderSource(offered), beat)
-                shutil.rmtree(offered, ignore_errors=True)
-            if publisher is not None:
-                wait_s = min(desk.work(publisher.updates, beat), wait_s)
-            desk.wait(wait_s)
+            worker.beat_ns = parts.clock.now().monotonic_ns
+            bring_updates(
+                parts.desk, parts.publisher, parts.run_dir, alive=alive, longest_wait_s=UPLOAD_LOOK_S
+            )
 
     def _run_broker(self, worker: Worker) -> None:
         link = self._parts.link

@@ -78,7 +78,7 @@ class LostTrust:
 
 
 class HotlistDesk:
-    """`told` may be called by any thread; all else by one at a time: the starting one, then the upload's."""
+    """`told` may be called by any thread; all else by one at a time: the starting one, then the updates'."""
 
     def __init__(
         self,
@@ -110,6 +110,8 @@ class HotlistDesk:
         self._look_at_ns = 0
         self._timestamp: bytes | None = None
         self._newer = threading.Event()
+        """Something newer was told of than what is being brought."""
+        self._woken = threading.Event()
         self._alive: Callable[[], None] = lambda: None
 
     @property
@@ -136,6 +138,7 @@ class HotlistDesk:
         """Ask at the next `work`, and break off a long transfer for it."""
         self._look_at_ns = 0
         self._newer.set()
+        self._woken.set()
 
     def take_from(self, source: Source, alive: Callable[[], None] = lambda: None) -> None:
         """Bring the lists up to date from another source, at once: a stick. For the rest see `work`."""
@@ -146,8 +149,13 @@ class HotlistDesk:
         self.look_soon()  # the server is asked after it as before
 
     def wait(self, longest_s: float) -> None:
-        """Return when something newer is told of, or after *longest_s*."""
-        self._newer.wait(longest_s)
+        """Return when something newer is told of, after *longest_s*, or at `wake`."""
+        self._woken.wait(longest_s)
+        self._woken.clear()
+
+    def wake(self) -> None:
+        """End a `wait`."""
+        self._woken.set()
 
     def work(self, source: Source, alive: Callable[[], None] = lambda: None) -> float:
         """Bring the lists up to date if it is time to look; return how many seconds nothing will be due.

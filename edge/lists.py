@@ -1,7 +1,7 @@
 """What the pipeline matches against: the department's lists and officers' entries, each as it changes."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -26,12 +26,16 @@ class Lists:
         config: HotlistConfig,
         new_id: Callable[[], str],
         put_in_force: Callable[[ListsInForce], None],
+        *,
         confusions: Confusions = DEFAULT_CONFUSIONS,
+        listed_anew: Callable[[Sequence[str]], None] = lambda plates: None,
     ) -> None:
         """*put_in_force* hands what is to be matched to the pipeline; *confusions* are those of the reader in
-        use."""
-        self._confusions = confusions
+        use; *listed_anew* is told the plates that an officer adds."""
         self.last_error = ""
+        """Why the officers' entries could not be read; empty while they can."""
+        self._confusions = confusions
+        self._listed_anew = listed_anew
         self._book = book
         self._config = config
         self._new_id = new_id
@@ -61,6 +65,7 @@ class Lists:
             if (seen := self._state()) == self._seen:
                 return
             self._seen = seen
+            before = {each.entry.entry_id for each in self._book.entries}
             try:
                 self._book.load()
                 self.last_error = ""
@@ -69,6 +74,8 @@ class Lists:
                 log.error("local_entries.lost", why=str(error))
             log.info("local_entries.in_force", entries=len(self._book.entries))
             self._bring_together()
+            added = [each.entry for each in self._book.entries if each.entry.entry_id not in before]
+        self._listed_anew([entry.pattern for entry in added])
 
     def _bring_together(self) -> None:
         self._put_in_force(

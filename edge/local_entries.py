@@ -1,32 +1,35 @@
 """The officer's commands on local entries, outside the daemon, which takes up the file as it changes."""
 
+import fcntl
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from edge.clock import SystemClock
-from edge.config import Config
+from edge.config import HOTLIST_FOLDER, Config
+from edge.owner import as_owner_of
 from edge.vault import unlock
 from hotlist_cache.local import LocalBook
 
 
-def open_book(config: Config) -> LocalBook:
-    """Return the unit's book, loaded. Its ids are short, for they are typed.
+@contextmanager
+def held_book(config: Config) -> Iterator[tuple[LocalBook, datetime]]:
+    """Give the unit's book, loaded, which no other command may change meanwhile, and the time (aware UTC).
 
-    Raises VaultLockedError without the unit's keys, LocalEntryRefusedError if the file was damaged.
+    Its ids are short, for they are typed. Raises VaultLockedError without the unit's keys,
+    LocalEntryRefusedError if the file was damaged.
     """
-    folder = config.unit.state_dir / "hotlist"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    book = LocalBook(
-        folder, storage_key=unlock(config.unit.keys_dir).storage, new_id=lambda: secrets.token_hex(4)
-    )
-    book.load()
-    return book
-
-
-def now_of(config: Config) -> datetime:
-    """Return the unit's time (aware UTC), never before its time floor."""
-    return SystemClock(config.unit.state_dir).now().utc
+    keys = unlock(config.unit.keys_dir)
+    state_dir = config.unit.state_dir
+    with as_owner_of(state_dir):
+        folder = state_dir / HOTLIST_FOLDER
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with (folder / "local-entries.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            book = LocalBook(folder, storage_key=keys.storage, new_id=lambda: secrets.token_hex(4))
+            book.load()
+            yield book, SystemClock(state_dir).now().utc
 
 
 def lines(book: LocalBook, now: datetime) -> Iterator[str]:

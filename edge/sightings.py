@@ -47,11 +47,12 @@ class Sightings:
 
     def of(self, plates: Iterable[str], now: datetime) -> list[Sighting]:
         """Return the newest read of each of *plates* inside the window before *now* (aware UTC), the newest
-        first. A partial plate is not found: a hash knows no parts."""
+        first, and forget it: a plate that comes on one list after the other is told once. A partial plate is
+        not found: a hash knows no parts."""
         found = []
         with self._lock:
             for plate in plates:
-                if (seen := self._seen.get(self._digest(plate))) is None:
+                if (seen := self._seen.pop(self._digest(plate), None)) is None:
                     continue
                 if timedelta() <= now - seen[2] <= self._window:
                     found.append(Sighting(plate, *seen))

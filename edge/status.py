@@ -123,11 +123,18 @@ class Status:
     """What a technician should look at, one line each."""
 
 
+SERVICE_RUN_DIR = Path("/run/alpr-edge")
+"""Where an installed daemon has its folder: RuntimeDirectory= of its service."""
+
+
 def run_dir(unit: UnitConfig) -> Path:
     """Return the unit's folder for what is gone at power-off, made if it is missing."""
     folder = unit.run_dir
     if folder is None:
-        base = os.environ.get("RUNTIME_DIRECTORY") or os.environ.get("XDG_RUNTIME_DIR")
+        base = os.environ.get("RUNTIME_DIRECTORY")
+        if base is None and os.getuid() == 0 and (SERVICE_RUN_DIR / unit.id).is_dir():
+            return SERVICE_RUN_DIR / unit.id  # systemd's, which only root and the daemon's user may enter
+        base = base or os.environ.get("XDG_RUNTIME_DIR")
         # Of the user alone: a predictable name in a shared folder could be someone else's trap.
         folder = Path(base or f"{tempfile.gettempdir()}/alpr-edge-{os.getuid()}") / unit.id
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

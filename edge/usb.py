@@ -6,16 +6,20 @@ import time
 from pathlib import Path
 
 from edge.errors import UsbRefusedError
+from edge.owner import as_owner_of
 
-OFFERED_NAME = "usb"
+OFFERED_NAME, OUTCOME_NAME = "usb", "usb.outcome"
+REFUSED = "refused: "
+"""How an outcome begins that is a refusal."""
 MOST_BYTES = 2_000_000_000
 _WAIT_S = 300.0
 
 
-def offer(run_dir: Path, stick: Path) -> Path:
-    """Copy what the department exported to *stick* to where the daemon looks, and return that place.
+def offer(run_dir: Path, stick: Path) -> None:
+    """Copy what the department exported to *stick* to where the daemon looks.
 
-    Raises UsbRefusedError if it is no export, or too large, OSError if it cannot be copied.
+    Raises UsbRefusedError if it is no export, or too large, or the one before is not taken up yet; OSError if
+    it cannot be copied.
     """
     if not (stick / "metadata" / "timestamp.json").is_file():
         raise UsbRefusedError(
@@ -25,25 +29,32 @@ def offer(run_dir: Path, stick: Path) -> Path:
     if sum(path.stat().st_size for path in files) > MOST_BYTES:
         raise UsbRefusedError(f"{stick}: larger than {MOST_BYTES // 10**9} GB; it is no export")
     offered, partial = run_dir / OFFERED_NAME, run_dir / f"{OFFERED_NAME}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    for path in files:
-        place = partial / path.relative_to(stick)
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
     if offered.exists():
         raise UsbRefusedError("the daemon has not yet taken up the stick before; wait a minute, try again")
+    shutil.rmtree(partial, ignore_errors=True)
+    (run_dir / OUTCOME_NAME).unlink(missing_ok=True)
+    for path in files:
+        place = partial / path.relative_to(stick)
+        with path.open("rb") as source, as_owner_of(run_dir):
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with place.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
     partial.rename(offered)
-    return offered
 
 
-def wait_until_taken(offered: Path, longest_s: float = _WAIT_S) -> None:
-    """Return when the daemon has taken up what was *offered*.
+def wait_until_taken(run_dir: Path, longest_s: float = _WAIT_S) -> str:
+    """Return what came of what was offered, once the daemon has taken it up.
 
-    Raises UsbRefusedError if it does not: it is then taken back.
+    Raises UsbRefusedError if it refuses it, or does not look: the offer is then taken back.
     """
+    offered = run_dir / OFFERED_NAME
     deadline, pause = time.monotonic() + longest_s, threading.Event()
     while offered.exists():
         if time.monotonic() > deadline:
             shutil.rmtree(offered, ignore_errors=True)
             raise UsbRefusedError("the daemon did not take it up: is it running? See `alpr-edge status`")
         pause.wait(0.2)
+    outcome = (run_dir / OUTCOME_NAME).read_text(encoding="utf-8")
+    if outcome.startswith(REFUSED):
+        raise UsbRefusedError(f"the stick was {outcome}; the lists in force stay")
+    return outcome

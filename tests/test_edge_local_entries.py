@@ -81,6 +81,21 @@ def test_running_pipeline_takes_up_what_another_process_adds(config: Path, tmp_p
     assert len(in_force) == count
 
 
+def test_past_reads_are_searched_for_what_an_officer_adds_and_for_nothing_else(
+    config: Path, tmp_path: Path
+) -> None:
+    book = LocalBook(tmp_path / "state" / "hotlist", storage_key=bytes(range(32)), new_id=lambda: "x")
+    asked: list[list[str]] = []
+    lists = Lists(
+        book, CONFIG, lambda: "hit", lambda _: None, listed_anew=lambda plates: asked.append([*plates])
+    )
+    add(config)
+    lists.look()
+    add(config, "8XYZ987")
+    lists.look()
+    assert asked == [["7ABC123"], ["8XYZ987"]]
+
+
 def test_damaged_book_leaves_the_departments_list_in_force_and_is_said(config: Path, tmp_path: Path) -> None:
     add(config)
     book = LocalBook(tmp_path / "state" / "hotlist", storage_key=bytes(range(32)), new_id=lambda: "x")

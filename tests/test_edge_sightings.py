@@ -11,13 +11,25 @@ HOUR = timedelta(hours=1)
 
 
 def test_read_is_found_within_the_window_by_the_plate_however_it_is_listed() -> None:
-    sightings = Sightings(24 * HOUR)
-    sightings.remember(a_read("7AB0123", prefix="XQ"))
     for listed in ("7AB0123", "7ABO123", "XQ7AB0123", "7AB0123XQ"):
+        sightings = Sightings(24 * HOUR)
+        sightings.remember(a_read("7AB0123", prefix="XQ"))
         (found,) = sightings.of([listed, "1XYZ999"], NOW + HOUR)
         assert (found.plate, found.camera, found.at) == (listed, "front", NOW)
-    assert sightings.of(["7AB0123"], NOW + 25 * HOUR) == []
-    assert sightings.of(["7AB0124"], NOW + HOUR) == []
+        assert sightings.of(["7AB0124"], NOW + HOUR) == []
+
+
+def test_read_outside_the_window_is_not_told() -> None:
+    sightings = Sightings(24 * HOUR)
+    sightings.remember(a_read("7ABC123"))
+    assert sightings.of(["7ABC123"], NOW + 25 * HOUR) == []
+
+
+def test_plate_that_comes_on_two_lists_is_told_once() -> None:
+    sightings = Sightings(24 * HOUR)
+    sightings.remember(a_read("7ABC123"))
+    assert len(sightings.of(["7ABC123"], NOW + HOUR)) == 1
+    assert sightings.of(["7ABC123"], NOW + HOUR) == []
 
 
 def test_newest_reads_come_first_and_a_plate_once() -> None:
