@@ -51,7 +51,7 @@ def test_altered_stick_is_refused_and_the_list_in_force_stays(
     timestamp.write_bytes(timestamp.read_bytes().replace(b'"version":', b'"version": 1'))
     offer(station.run, tmp_path / "stick")
     look(station)
-    with pytest.raises(UsbRefusedError, match="the stick was refused.*lists in force stay"):
+    with pytest.raises(UsbRefusedError, match=r"the stick was refused.*lists in force stay"):
         wait_until_taken(station.run)
     assert station.plates() == ["7ABC123"]
 
