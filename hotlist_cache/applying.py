@@ -1,11 +1,11 @@
 """A change applied to a list: the columns of another list, the same as if it had come whole.
 
-Separate from `delta`, since it takes arrays, which the server does not have.
+Separate from `delta`, since it takes arrays.
 """
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,18 @@ def apply_chain(base: Snapshot, chain: Sequence[Delta]) -> Snapshot:
         if deletes & gone or adds & come or gone & come:
             raise _misfit("it deletes what is not there, or adds what is")
         deletes, adds = (deletes - come) | (gone - adds), (adds - gone) | (come - deletes)
-    return _merged(base, sorted(deletes), sorted(adds), chain[-1])
+    last = chain[-1]
+    frames = []
+
+    def room(shape: Shape) -> memoryview:
+        # 7. The result has the shape and the digest that the header says: the digest is asked in `in_frame`.
+        if shape != last.header.shape:
+            raise _misfit("it does not make the list that it says")
+        frames.append(frame(last.signed_header, shape))
+        return frames[0][1]
+
+    merge(base, deletes, adds, room)
+    return in_frame(last.header, len(last.signed_header), frames[0][0])
 
 
 def added_patterns(delta: Delta) -> list[str]:
@@ -73,20 +84,34 @@ def _rows(shape: Shape, section: bytes) -> set[Row]:
         raise _misfit("a text in it is malformed") from None
 
 
-def _merged(base: Snapshot, deletes: list[Row], adds: list[Row], last: Delta) -> Snapshot:
-    plates = sorted((row for row in adds if _is_plate(row)), key=lambda row: (pack_folded(row[0]), row))
-    patterns = [row for row in adds if not _is_plate(row)]
-    change = _placed(base, deletes, plates + patterns)
+def holds(base: Snapshot, row: Row) -> bool:
+    """Whether *base* holds *row*."""
+    try:
+        _placed(base, [], [row])
+    except SnapshotRejectedError:
+        return True
+    return False
+
+
+def merge(
+    base: Snapshot, deletes: Iterable[Row], adds: Iterable[Row], room: Callable[[Shape], memoryview]
+) -> Shape:
+    """Write the columns of *base* without *deletes* and with *adds* into the room that *room* gives for
+    their shape, all zero, and return the shape.
+
+    Raises SnapshotRejectedError if a row to delete is not there, or one to add is.
+    """
+    going, coming = sorted(deletes), sorted(adds)
+    plates = sorted((row for row in coming if _is_plate(row)), key=lambda row: (pack_folded(row[0]), row))
+    patterns = [row for row in coming if not _is_plate(row)]
+    change = _placed(base, going, plates + patterns)
     tables = [_Table(base, column, change) for column in range(len(COLUMNS))]
-    # 7. The result has the shape and the digest that the header says.
     before = base.header.shape
     plates_gone = int(np.searchsorted(change.deleted, before.entries))
     entries = before.entries + len(plates) - plates_gone
     rows = before.rows + len(change.adds) - len(change.deletes)
-    shape = last.header.shape
-    if shape != Shape(entries, rows - entries, tuple((table.texts, table.bytes) for table in tables)):
-        raise _misfit("it does not make the list that it says")
-    stored, columns = frame(last.signed_header, shape)
+    shape = Shape(entries, rows - entries, tuple((table.texts, table.bytes) for table in tables))
+    columns = room(shape)
     keys = np.frombuffer(b"".join(pack(row[0]) for row in plates), dtype=">u8")
     texts = b"".join(row[0].encode().ljust(PATTERN_BYTES, b"\0") for row in patterns)
     keys_at, patterns_at, *parts = shape.parts
@@ -114,7 +139,7 @@ def _merged(base: Snapshot, deletes: list[Row], adds: list[Row], last: Delta) ->
                 change.added_before,
                 np.array(own, dtype=NUMBER_TYPES[width]),
             ).data.cast("B")
-    return in_frame(last.header, len(last.signed_header), stored)
+    return shape
 
 
 @dataclass(frozen=True, slots=True)

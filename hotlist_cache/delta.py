@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from hotlist_cache.columns import Shape, shape_of, whole
 from hotlist_cache.comparing import compare
-from hotlist_cache.encoding import Section, encode_section
+from hotlist_cache.encoding import Row, Section, encode_section
 from hotlist_cache.errors import HotlistError, SnapshotRejectedError
 from hotlist_cache.header import (
     SIGNATURE_BYTES,
@@ -83,13 +83,29 @@ def encode_delta(base: Buffer, new: Buffer, *, key: Ed25519PrivateKey) -> bytes:
     old_body = memoryview(base)[len(base) - before.body_bytes :]
     new_body = memoryview(new)[len(new) - after.body_bytes :]
     gone, come = compare(old_body, before.shape, new_body, after.shape)
+    return encode_change(before, bytes(memoryview(new)[: len(new) - after.body_bytes]), gone, come, key=key)
+
+
+def encode_change(
+    before: SnapshotHeader,
+    signed_header: bytes,
+    gone: Sequence[Row],
+    come: Sequence[Row],
+    *,
+    key: Ed25519PrivateKey,
+) -> bytes:
+    """Return the change from the list *before* to that of *signed_header* by the rows that are *gone* and
+    *come*, signed by *key*.
+
+    Raises ValueError if they are more than `MAX_CHANGES`.
+    """
     if len(gone) + len(come) > MAX_CHANGES:
         raise ValueError(f"more than {MAX_CHANGES} entries changed: let units fetch the whole list")
     payload = cbor2.dumps(
         {
             "v": VERSION,
             "base": [before.sequence, before.content],
-            "list": bytes(memoryview(new)[: len(new) - after.body_bytes]),
+            "list": signed_header,
             "deletes": _packed(encode_section(gone)),
             "adds": _packed(encode_section(come)),
         },

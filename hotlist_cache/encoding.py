@@ -4,7 +4,7 @@ import hashlib
 import re
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, compress, islice
 from operator import eq, sub
@@ -13,7 +13,7 @@ import cbor2
 
 from hotlist_cache.columns import COLUMNS, CONTEXT_FIELDS, PATTERN_BYTES, SEPARATOR, Shape, padded
 from hotlist_cache.formats import RANK_BYTES, Format, format_of
-from hotlist_cache.packed import KEY_BYTES, MAX_CHARACTERS, pack, pack_folded
+from hotlist_cache.packed import KEY_BYTES, MAX_CHARACTERS, pack, pack_folded, unpack
 from hotlist_cache.section import FORMAT_BYTES, FORMAT_NUMBER_BYTES
 
 Row = tuple[str, ...]
@@ -32,6 +32,8 @@ class Section:
     data: bytes = field(repr=False)
     content: bytes
     """SHA-256 of the rows as columns."""
+    repeated: tuple[Row, ...] = field(default=(), repr=False)
+    """The rows that were given again, as often as they were."""
 
 
 def encode_section(rows: Iterable[Row]) -> Section:
@@ -83,7 +85,8 @@ def encode_section(rows: Iterable[Row]) -> Section:
         moved = (plates.taken(column, chain.from_iterable(groups.values()), number_bytes) + behind).tobytes()
         parts.append(_deflated(b"".join(moved[plane::number_bytes] for plane in range(number_bytes))))
         parts.append(_deflated(heap))
-    return Section(shape, cbor2.dumps(parts), digest.digest())
+    repeated = tuple(chain(plates.repeated(_plate, tables), patterns.repeated(_pattern, tables)))
+    return Section(shape, cbor2.dumps(parts), digest.digest(), repeated)
 
 
 class _Rows:
@@ -92,6 +95,7 @@ class _Rows:
     def __init__(self) -> None:
         self.sort_keys: list[bytes] = []
         self.numbers = [array("I") for _ in COLUMNS]
+        self._repeated: list[int] = []
 
     def order(self) -> list[int]:
         """Return the rows' indices as the list sorts them, of equal rows one."""
@@ -114,6 +118,7 @@ class _Rows:
             for place in range(run.start + 1, run.stop):
                 if self._row_numbers(order[place - 1]) == self._row_numbers(order[place]):
                     gone.add(place)
+                    self._repeated.append(order[place])
             start = end + 1
         return [row for place, row in enumerate(order) if place not in gone] if gone else order
 
@@ -123,8 +128,24 @@ class _Rows:
             return array("B")
         return array(_ARRAY_TYPES[number_bytes], map(self.numbers[column].__getitem__, rows))
 
+    def repeated(self, name: Callable[[bytes], str], tables: Sequence[Sequence[bytes]]) -> Iterator[Row]:
+        """Yield what `order` left out; *name* makes a pattern of a sort key."""
+        for row in self._repeated:
+            texts = (
+                table[number].decode() for table, number in zip(tables, self._row_numbers(row), strict=True)
+            )
+            yield (name(self.sort_keys[row]), *texts)
+
     def _row_numbers(self, row: int) -> tuple[int, ...]:
         return tuple(numbers[row] for numbers in self.numbers)
+
+
+def _plate(sort_key: bytes) -> str:
+    return unpack(sort_key[KEY_BYTES:])
+
+
+def _pattern(sort_key: bytes) -> str:
+    return sort_key.rstrip(b"\0").decode("ascii")
 
 
 def _sorted(column: int, table: dict[str, int], kept: Iterable[_Rows]) -> list[bytes]:

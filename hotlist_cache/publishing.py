@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hotlist_cache.columns import MAX_ENTRIES, SEPARATOR
+from hotlist_cache.columns import MAX_ENTRIES, SEPARATOR, Shape
 from hotlist_cache.encoding import Row, encode_section
-from hotlist_cache.entry import Entry
+from hotlist_cache.entry import LOCAL_ID, Entry
 from hotlist_cache.header import SnapshotHeader, sign_header
 
 
@@ -49,37 +49,67 @@ def encode_snapshot(
     Raises ValueError for a sequence below 1, a list that would expire before it is issued, an entry whose
     pattern is not one, a text with a control character, and more entries than a unit takes.
     """
-    if sequence < 1:
-        raise ValueError("a sequence counts from 1")
-    if issued_at.tzinfo is None or expires_at.tzinfo is None or not issued_at < expires_at:
-        raise ValueError("a list is issued at an aware time before the aware time at which it expires")
-    section = encode_section(_rows(entries, carried))
-    if section.shape.rows > MAX_ENTRIES:
-        raise ValueError(f"a list holds at most {MAX_ENTRIES} entries")
-    header = SnapshotHeader(
-        sequence=sequence,
-        issued_at=_whole_second(issued_at),
-        expires_at=_whole_second(expires_at),
-        shrink_approved=shrink_approved,
-        shape=section.shape,
-        content=section.content,
-        digest=hashlib.sha256(section.data).digest(),
-        body_bytes=len(section.data),
-    )
-    return sign_header(header, key) + section.data
+    issue = Issue(sequence, issued_at, expires_at, shrink_approved)
+    section = encode_section(rows_of(entries, carried))
+    return sign_header(issue.header(section.shape, section.content, section.data), key) + section.data
 
 
-def _rows(entries: Iterable[Entry], carried: Carried) -> Iterator[Row]:
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """When and how a list is published; fractions of a second are dropped.
+
+    Raises ValueError for a sequence below 1, and a list that would expire before it is issued.
+    """
+
+    sequence: int
+    issued_at: datetime
+    expires_at: datetime
+    shrink_approved: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sequence < 1:
+            raise ValueError("a sequence counts from 1")
+        aware = self.issued_at.tzinfo is not None and self.expires_at.tzinfo is not None
+        if not aware or not self.issued_at < self.expires_at:
+            raise ValueError("a list is issued at an aware time before the aware time at which it expires")
+
+    def header(self, shape: Shape, content: bytes, body: bytes) -> SnapshotHeader:
+        """Return what is to be signed of a list of that *shape* and *content*; *body* is empty of one that
+        travels as a change alone.
+
+        Raises ValueError if it holds more entries than a unit takes.
+        """
+        if shape.rows > MAX_ENTRIES:
+            raise ValueError(f"a list holds at most {MAX_ENTRIES} entries")
+        return SnapshotHeader(
+            sequence=self.sequence,
+            issued_at=_whole_second(self.issued_at),
+            expires_at=_whole_second(self.expires_at),
+            shrink_approved=self.shrink_approved,
+            shape=shape,
+            content=content,
+            digest=hashlib.sha256(body).digest(),
+            body_bytes=len(body),
+        )
+
+
+def rows_of(entries: Iterable[Entry], carried: Carried) -> Iterator[Row]:
+    """Yield what a list carries of each of *entries*.
+
+    Raises ValueError for an entry without an id.
+    """
     for entry in entries:
         if not entry.entry_id:
             raise ValueError("an entry id is empty, or holds a control character")
+        # By its id the unit that an offered local entry came from knows it as its own, and tells it once.
+        with_id = carried.record_ids or entry.entry_id.startswith(LOCAL_ID)
         context = SEPARATOR.join(
             (entry.jurisdiction or "", entry.list_name, entry.reason, f"{entry.priority:d}", entry.source)
         )
         yield (
             entry.pattern,
             context,
-            entry.entry_id if carried.record_ids else "",
+            entry.entry_id if with_id else "",
             entry.vehicle if carried.vehicles else "",
             entry.case_number if carried.case_numbers else "",
             _seconds(entry.effective) if carried.times else "",

@@ -117,24 +117,29 @@ def read_entries(path: Path) -> Iterator[Entry]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                entry_id, pattern, jurisdiction, list_name, reason, priority, *rest = json.loads(line)
-                vehicle, case_number, source, effective, expires = rest
-                yield Entry(
-                    entry_id,
-                    pattern,
-                    jurisdiction and Jurisdiction(jurisdiction),
-                    list_name,
-                    reason,
-                    Priority(priority),
-                    vehicle,
-                    case_number,
-                    source,
-                    effective and datetime.fromisoformat(effective),
-                    expires and datetime.fromisoformat(expires),
-                )
+                yield parse_entry(line)
             except ValueError:
                 # No cause: it might quote the line, which holds a plate.
                 raise _damaged(path, number) from None
+
+
+def parse_entry(line: bytes) -> Entry:
+    """Return the entry that a feed's *line* lists. Raises ValueError if it is damaged."""
+    entry_id, pattern, jurisdiction, list_name, reason, priority, *rest = json.loads(line)
+    vehicle, case_number, source, effective, expires = rest
+    return Entry(
+        entry_id,
+        pattern,
+        jurisdiction and Jurisdiction(jurisdiction),
+        list_name,
+        reason,
+        Priority(priority),
+        vehicle,
+        case_number,
+        source,
+        effective and datetime.fromisoformat(effective),
+        expires and datetime.fromisoformat(expires),
+    )
 
 
 def move(source: Path, target: Path) -> None:

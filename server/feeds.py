@@ -103,6 +103,10 @@ class Feeds:
         with reading(self._engine) as connection:
             return states_in(connection)
 
+    def files(self, feeds: Iterable[FeedState]) -> dict[str, Path]:
+        """Return where what each of *feeds* lists stands; a file that is there is never changed."""
+        return {state.feed: self._file(state.feed) for state in feeds}
+
     def entries(self, feeds: Iterable[FeedState]) -> Iterator[Entry]:
         """Yield all that *feeds* list. Raises HotlistRefusedError if one is missing or damaged."""
         for state in feeds:

@@ -1,7 +1,12 @@
 """Hotlists: feeds come in as entries, a signed snapshot goes out.
 
 hotlists/feeds/, pending/, incoming/    what the sources list: see `feeds`
-hotlists/<sequence>.snapshot            what was published, never changed again
+hotlists/<sequence>.snapshot            a list that was published whole, never changed again
+hotlists/<sequence>.delta               the change that leads to it from the one before
+hotlists/basis/                         what the newest was made of: see `basis`
+
+A long list is published as a change to the one before, if that is a small one; units hold the one before, or
+take the last whole one and the changes since.
 
 Where most of a feed or of the whole list would go, one person asks and another approves. An approved loss of
 a feed is then the published list's own: it is not asked for twice.
@@ -17,16 +22,15 @@ from typing import NoReturn
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from hotlist_cache.entry import Entry
-from hotlist_cache.header import verify_header
 from hotlist_cache.importing import Change
-from hotlist_cache.publishing import EVERYTHING, Carried, encode_snapshot
+from hotlist_cache.publishing import EVERYTHING, Carried, Issue
 from server.audit import Deed, append
 from server.database import reading, writing
 from server.errors import HotlistRefusedError
 from server.feed_report import Delivery, ImportReport
 from server.feeds import Feeds, FeedState, states_in
-from server.files import replacing
 from server.keys import DepartmentKeys
+from server.making import Made, Making
 from server.pending import Pending, all_pending, drop_pending, pending_for, pending_of, put_pending
 from server.tables import hotlist_feeds, hotlist_snapshots
 
@@ -42,7 +46,7 @@ class Published:
 
     sequence: int
     sha256: str
-    """Of the whole file, hexadecimal."""
+    """Of the file that units fetch, hexadecimal: the list, or the change as which alone it travels."""
     bytes: int
     entries: int
     issued_at: datetime
@@ -71,11 +75,11 @@ class Hotlists:
     ) -> None:
         """What would keep less than *least_share* of its entries, in [0, 1], waits for approval; *carried* is
         what units are given of an entry."""
-        self._carried = carried
         self._engine = engine
         self._folder = folder
         self._least_share = least_share
         self._feeds = Feeds(engine, folder, least_share)
+        self._making = Making(folder, self._feeds, carried)
 
     def replace_feed(
         self,
@@ -176,16 +180,18 @@ class Hotlists:
         actor: str,
         now: datetime,
         sequence: int | None = None,
+        whole: bool = False,
     ) -> Published:
         """Sign all feeds as the next snapshot and return it. Units fetch it from then on.
 
         *sequence* may leave numbers out: after a restored backup, units hold a higher one than is known here.
+        *whole*: make a long list whole though a change would do, for the time that takes.
 
         Raises HotlistRefusedError, and publishes nothing, if there is nothing to publish, the sequence was
         used, or more was lost than approved imports account for: the publication then waits for approval
         itself.
         """
-        return self._publish(keys, expires_at=expires_at, actor=actor, now=now, wanted=sequence)
+        return self._publish(keys, expires_at=expires_at, actor=actor, now=now, wanted=sequence, whole=whole)
 
     def newest(self) -> Published | None:
         """Return the snapshot in force, or None if none was published yet."""
@@ -193,12 +199,18 @@ class Hotlists:
             return _newest(connection)
 
     def path_of(self, sequence: int) -> Path | None:
-        """Return the file of a published snapshot, or None if it is not published or is gone."""
+        """Return the file of a list that was published whole, or None if it is not published or is gone."""
+        return self._of_published(sequence, self._making.whole_file(sequence))
+
+    def change_of(self, sequence: int) -> Path | None:
+        """Return the file of the change that leads to a published list, or None if there is none."""
+        return self._of_published(sequence, self._making.change_file(sequence))
+
+    def _of_published(self, sequence: int, path: Path) -> Path | None:
         with reading(self._engine) as connection:
             known = connection.execute(
                 select(hotlist_snapshots.c.sequence).where(hotlist_snapshots.c.sequence == sequence)
             ).first()
-        path = self._file(sequence)
         return path if known is not None and path.is_file() else None
 
     def _publish(
@@ -209,6 +221,7 @@ class Hotlists:
         actor: str,
         now: datetime,
         wanted: int | None,
+        whole: bool = False,
         approval: Pending | None = None,
     ) -> Published:
         with reading(self._engine) as connection:
@@ -220,7 +233,17 @@ class Hotlists:
         sequence = least if wanted is None else wanted
         if sequence < least:
             raise HotlistRefusedError(f"sequence {sequence} was used: the next free one is {least}")
-        data, published = self._signed(keys, standing, sequence, now, expires_at)
+        made = self._making.make(
+            Issue(sequence, now, expires_at),
+            standing.feeds,
+            newest_sequence=0 if newest is None else newest.sequence,
+            # Measured against every list there ever was: a unit may come back from the garage with one that
+            # is long since replaced, and must take this one, though it missed the approved step.
+            enough=standing.most * max(self._least_share, LEAST_SHARE),
+            key=keys.hotlist,
+            whole=whole,
+        )
+        published = _published(made)
         if approval is not None and published.entries != approval.after:
             raise HotlistRefusedError(
                 f"{approval.what} would now hold {published.entries} entries, not {approval.after}: "
@@ -231,8 +254,7 @@ class Hotlists:
             if accounted < newest.entries * self._least_share:
                 asked = {"expires_at": expires_at.isoformat(), "sequence": wanted}
                 self._hold(asked, newest.entries, published.entries, actor=actor, now=now)
-        with replacing(self._file(sequence)) as file:
-            file.write(data)
+        self._making.store(made, standing.feeds)
         with writing(self._engine) as connection:
             if _standing(connection) != standing:
                 raise HotlistRefusedError("a feed or the list was changed meanwhile: publish again")
@@ -241,7 +263,7 @@ class Hotlists:
                 drop_pending(connection, approval, "hotlist.approve", actor=actor, now=now)
             for pending in pending_for(connection, None):
                 drop_pending(connection, pending, "hotlist.supersede", actor=actor, now=now)
-            row = {field.name: getattr(published, field.name) for field in fields(published)}
+            row = {each.name: getattr(published, each.name) for each in fields(published)}
             connection.execute(insert(hotlist_snapshots).values(row))
             connection.execute(update(hotlist_feeds).values(approved_loss=0))
             detail = {
@@ -252,39 +274,8 @@ class Hotlists:
                 "sha256": published.sha256,
             }
             append(connection, Deed(actor, "hotlist.publish", detail=detail), now)
+        self._making.forget_before(sequence)
         return published
-
-    def _signed(
-        self,
-        keys: DepartmentKeys,
-        standing: _Standing,
-        sequence: int,
-        issued_at: datetime,
-        expires_at: datetime,
-    ) -> tuple[bytes, Published]:
-        """Return the list and what is to be noted of it."""
-        # Whether it has shrunk is signed with it, but what two feeds share is known only once it is made: the
-        # feeds' own counts are tried first, and are nearly always right.
-        enough = standing.most * max(self._least_share, LEAST_SHARE)
-        shrunken = sum(feed.entries for feed in standing.feeds) < enough
-        while True:
-            data = encode_snapshot(
-                self._feeds.entries(standing.feeds),
-                sequence=sequence,
-                issued_at=issued_at,
-                expires_at=expires_at,
-                key=keys.hotlist,
-                # Measured against every list there ever was: a unit may come back from the garage with one
-                # that is long since replaced, and must take this one, though it missed the approved step.
-                shrink_approved=shrunken,
-                carried=self._carried,
-            )
-            header, _ = verify_header(data, [keys.hotlist.public_key()])
-            if shrunken == (header.count < enough):
-                break
-            shrunken = header.count < enough
-        digest = hashlib.sha256(data).hexdigest()
-        return data, Published(sequence, digest, len(data), header.count, header.issued_at, header.expires_at)
 
     def _hold(
         self, asked: dict[str, str | int | None], before: int, after: int, *, actor: str, now: datetime
@@ -296,8 +287,11 @@ class Hotlists:
             pending = put_pending(connection, None, asked, before=before, after=after, actor=actor, now=now)
         raise HotlistRefusedError(pending.told)
 
-    def _file(self, sequence: int) -> Path:
-        return self._folder / f"{sequence}.snapshot"
+
+def _published(made: Made) -> Published:
+    header, data = made.header, made.travels
+    digest = hashlib.sha256(data).hexdigest()
+    return Published(header.sequence, digest, len(data), header.count, header.issued_at, header.expires_at)
 
 
 def _standing(connection: Connection) -> _Standing:
