@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +49,9 @@ def run(
     until_end: Annotated[
         bool, typer.Option(help="End when every recording is read and transferred.")
     ] = False,
-    view: Annotated[bool, typer.Option(help="Show a live view on the terminal.")] = False,
+    view: Annotated[
+        bool, typer.Option(help="Show a live view on the terminal; elsewhere a line for each alert.")
+    ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Override a setting: section.key=value.")
     ] = None,
@@ -57,7 +60,7 @@ def run(
     """Run the daemon: cameras to alerts, sealed store and transfer."""
     from edge.compose import compose, with_source
     from edge.daemon import Daemon
-    from edge.view import summary
+    from edge.view import AlertLines, summary
     from edge.view import view as shown
 
     # The journal stamps its lines itself; anywhere else a line without a time is of little use.
@@ -71,11 +74,15 @@ def run(
         daemon.run(until_end=until_end, on_status=lambda status, alerts: None)
         return
     console = Console()
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        status = daemon.run(
-            until_end=until_end,
-            on_status=lambda status, alerts: live.update(shown(status, alerts[:5]), refresh=True),
-        )
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            status = daemon.run(
+                until_end=until_end,
+                on_status=lambda status, alerts: live.update(shown(status, alerts[:5]), refresh=True),
+            )
+    else:
+        told = AlertLines(partial(print, flush=True))
+        status = daemon.run(until_end=until_end, on_status=lambda status, alerts: told.tell(alerts))
     console.print(summary(status, daemon.alerts[::-1]))
 
 

@@ -161,6 +161,8 @@ def _faults(
         found.append(f"hotlist: {hotlist.last_error}")
     elif hotlist.stale:
         found.append(f"hotlist: {hotlist.age_h:.0f} h old, alerts are advisory only")
+    if hotlist.alarm:
+        found.append(hotlist.alarm)
     if transfer.level != "ok":
         found.append(f"transfer: {transfer.days_left:.1f} days left; connect this unit to the department")
     if transfer.refused:

@@ -1,6 +1,6 @@
 """The terminal view: what a running unit does, live, and a summary at the end."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from edge.status import Status
+from edge.status import HotlistHealth, Status
 from hotlist_cache.hit import Alert, MatchForm, StateMatch
 
 _STATE_MARK = {StateMatch.SAME: "", StateMatch.UNKNOWN: " check", StateMatch.DIFFERENT: " other"}
@@ -40,9 +40,13 @@ def view(status: Status, alerts: Iterable[Alert] = ()) -> RenderableType:
         _figure("place", "fix" if status.has_fix else "no fix"),
     )
     parts: list[RenderableType] = [grid, _cameras(status)]
+    if status.hotlist.wanted_bytes:
+        parts.append(_coming(status.hotlist))
     parts += [Text(f"! {fault}", style="bold yellow") for fault in status.faults]
     if rows := list(alerts):
         parts.append(alerts_table(rows))
+        # Of the newest: why it is one.
+        parts.append(Text(rows[0].hit.explain(rows[0].raised_at), style="dim"))
     return Panel(Group(*parts), title=f"alpr-edge · {status.unit}", title_align="left")
 
 
@@ -72,6 +76,29 @@ def alerts_table(alerts: Iterable[Alert]) -> Table:
             style="dim strike" if alert.corrected else "",
         )
     return table
+
+
+class AlertLines:
+    """Tells each alert once, and once more if it no longer holds."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._told: set[tuple[str, bool]] = set()
+
+    def tell(self, alerts: Sequence[Alert]) -> None:
+        """Tell those of *alerts*, newest first, that were not told yet, the oldest of them first."""
+        shown = {(alert.alert_id, alert.corrected): alert for alert in reversed(alerts)}
+        for key, alert in shown.items():
+            if key not in self._told:
+                self._tell(alert_line(alert))
+        self._told = set(shown)
+
+
+def alert_line(alert: Alert) -> str:
+    """Return *alert* in one line, for an output that is no screen. It holds plates."""
+    what = "CORRECTED, no longer holds" if alert.corrected else f"{alert.priority.name.lower()}, UNVERIFIED"
+    moment = alert.raised_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{moment} {alert.hit.entry.list_name}, {what}: {alert.hit.explain(alert.raised_at)}"
 
 
 def summary(status: Status, alerts: Iterable[Alert]) -> RenderableType:
@@ -117,7 +144,15 @@ def _alerts(status: Status) -> str:
 def _hotlist(status: Status) -> str:
     if not status.hotlist.sequence:
         return "NONE"
-    return f"{status.hotlist.entries:,}, {status.hotlist.age_h:.1f} h old"
+    urgent = f" +{status.hotlist.urgent_entries} urgent" if status.hotlist.urgent_entries else ""
+    return f"{status.hotlist.entries:,}{urgent}, {status.hotlist.age_h:.1f} h old"
+
+
+def _coming(hotlist: HotlistHealth) -> Text:
+    """A transfer on its way."""
+    received, wanted = hotlist.received_bytes, hotlist.wanted_bytes
+    share = f"{received / 1e6:.1f} of {wanted / 1e6:.1f} MB, {100 * received // wanted} %"
+    return Text.assemble(("a newer list is on its way: ", "dim"), (share, "bold"))
 
 
 def _cameras(status: Status) -> Table:

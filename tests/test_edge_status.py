@@ -7,13 +7,22 @@ import pytest
 
 from edge.config import UnitConfig
 from edge.reckoning import Driven, percentile
-from edge.status import STALE_AFTER_S, NotRunningError, Status, read_status, run_dir, write_status
-from edge.view import alerts_table, summary, view
+from edge.status import (
+    STALE_AFTER_S,
+    HotlistHealth,
+    NotRunningError,
+    Status,
+    read_status,
+    run_dir,
+    write_status,
+)
+from edge.view import AlertLines, alerts_table, summary, view
 from hotlist_cache.entry import Priority
 from hotlist_cache.hit import Alert
 from recognizer.plate import Plate
 from tests.clocks import BOOT_ID
 from tests.fakes import a_hit, a_read
+from tests.hotlists import NOW
 
 STATUS = Status(
     unit="unit-07",
@@ -105,3 +114,33 @@ def test_percentile_is_by_nearest_rank(values: list[float], q: float, wanted: fl
 def test_rate_without_a_frame_is_nothing() -> None:
     assert Driven().frames_per_s(10**10, over=False) == 0.0
     assert Driven().frames_per_s(10**10, over=True) == 0.0
+
+
+def test_view_shows_a_list_on_its_way_the_urgent_one_and_why_the_newest_alert_is_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from rich.console import Console
+
+    hotlist = HotlistHealth(
+        sequence=3, entries=5_000_000, urgent_entries=2, received_bytes=3_000_000, wanted_bytes=7_500_000
+    )
+    alert = Alert("a-1", a_hit(a_read("r-1", plate="7ABC123")), Priority.HIGH, NOW, advisory_only=False)
+    Console(width=120).print(view(replace(STATUS, hotlist=hotlist), [alert]))
+    shown = capsys.readouterr().out
+    assert "5,000,000 +2 urgent" in shown
+    assert "3.0 of 7.5 MB, 40 %" in shown
+    assert "read 7ABC123; plate" in shown
+
+
+def test_where_there_is_no_screen_each_alert_is_a_line_and_its_correction_another() -> None:
+    lines: list[str] = []
+    told = AlertLines(lines.append)
+    first = Alert("a-1", a_hit(a_read("r-1", plate="7ABC123")), Priority.HIGH, NOW, advisory_only=False)
+    second = replace(first, alert_id="a-2")
+    told.tell([first])
+    told.tell([second, first])
+    told.tell([second, replace(first, corrected=True)])
+    told.tell([second, replace(first, corrected=True)])
+    assert len(lines) == 3
+    assert "UNVERIFIED" in lines[0] and "7ABC123" in lines[0]
+    assert "no longer holds" in lines[2]
