@@ -121,13 +121,21 @@ class HotlistDesk:
 
     def load(self) -> None:
         """Put the lists on disk in force; without a whole one the unit has none, and says so."""
-        self._list, self._urgent_list = self._loaded(self._store), self._loaded(self._urgent)
+        loaded, urgent = self._loaded(self._store), self._loaded(self._urgent)
         try:
             self._updates.load()
         except SyncError as error:
             # What was installed stays; the next refresh mends the copy.
             self._say("updates.copy_damaged", str(error))
-        self._put_in_force(self._list, self._urgent_list)
+        # Whole, and signed, but perhaps with an entry that nobody can match: better one list than no start.
+        for each in ((loaded, urgent), (loaded, None), (None, urgent), (None, None)):
+            try:
+                self._put_in_force(*each)
+            except SnapshotRejectedError as error:
+                self._say("hotlist.none", str(error))
+            else:
+                self._list, self._urgent_list = each
+                return
 
     def told(self, timestamp: bytes) -> None:
         """Take up a publication at the next `work`: its *timestamp* came by MQTT."""
@@ -230,8 +238,9 @@ class HotlistDesk:
             return
         data = self._fetched(source, target, now)
         before = _plates(self._urgent_list)
-        self._urgent_list = self._urgent.install(data, now)
-        self._put_in_force(self._list, self._urgent_list)
+        urgent = self._urgent.install(data, now)
+        self._put_in_force(self._list, urgent)
+        self._urgent_list = urgent
         self._listed_anew(sorted(_plates(self._urgent_list) - before))
         log.info("hotlist.urgent_installed", sequence=self._urgent_list.header.sequence)
 
@@ -278,8 +287,8 @@ class HotlistDesk:
             return None
 
     def _use(self, snapshot: Snapshot) -> None:
+        self._put_in_force(snapshot, self._urgent_list)
         self._list = snapshot
-        self._put_in_force(self._list, self._urgent_list)
         log.info("hotlist.installed", sequence=snapshot.header.sequence, entries=snapshot.header.count)
 
     def _say(self, event: str, why: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from edge.hotlists import LOOK_EVERY_S, RETRY_AFTER_S, HotlistDesk, LostTrust
 from hotlist_cache.delta import encode_delta
 from hotlist_cache.entry import Entry
+from hotlist_cache.errors import SnapshotRejectedError
 from hotlist_cache.header import read_header
 from hotlist_cache.snapshot import Snapshot
 from hotlist_cache.store import HotlistStore
@@ -66,7 +67,8 @@ class Department:
 class Station:
     """A desk with its folders, a clock at which the lists are fresh, and what it put in force."""
 
-    def __init__(self, folder: Path, root: bytes) -> None:
+    def __init__(self, folder: Path, root: bytes, refused_sequence: int = 0) -> None:
+        self.refused_sequence = refused_sequence
         for name in ("hotlist/urgent", "updates", "run"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         self.run = folder / "run"
@@ -100,6 +102,8 @@ class Station:
         return self.desk.work(source)
 
     def _put(self, snapshot: Snapshot | None, urgent: Snapshot | None) -> None:
+        if snapshot is not None and snapshot.header.sequence == self.refused_sequence:
+            raise SnapshotRejectedError("hotlist: it cannot be matched; publish it again")
         self.list, self.urgent = snapshot, urgent
 
 
@@ -399,6 +403,26 @@ def test_damaged_list_is_said_to_be_none_and_the_next_look_brings_it_back(
     assert again.list is None and "NO LIST" in again.desk.health(NOW).last_error
     again.look(department.source)
     assert again.plates() == ["7ABC123"]
+    again.updates.close()
+
+
+def test_list_that_cannot_be_matched_leaves_the_one_before_in_force_and_does_not_stop_the_next_start(
+    department: Department, unit: Station, tmp_path: Path
+) -> None:
+    department.list(1, "7ABC123")
+    department.urgent(1, "7AMB911")
+    department.publish()
+    unit.look(department.source)
+    department.list(2, "8XYZ987", base=1)
+    department.publish()
+    unit.refused_sequence = 2
+    unit.look(department.source)
+    assert (unit.desk.sequence, unit.plates()) == (1, ["7ABC123"])
+    assert "cannot be matched" in unit.desk.health(NOW).last_error
+    unit.updates.close()
+    again = Station(tmp_path / "unit", department.publications.first_root, refused_sequence=2)
+    assert again.list is None and again.urgent is not None
+    assert "cannot be matched" in again.desk.health(NOW).last_error
     again.updates.close()
 
 
