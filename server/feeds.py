@@ -28,6 +28,10 @@ from server.files import replacing
 from server.pending import Pending, all_pending, drop_pending, pending_for, pending_of, put_pending
 from server.tables import hotlist_feeds
 
+URGENT_FEED = "urgent"
+"""What such feeds list stands on the urgent list too, which units fetch first: Amber alerts."""
+URGENT_LOSS = 20
+"""So many entries of an urgent feed one person may take away."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
@@ -152,7 +156,10 @@ class Feeds:
     def _take(self, connection: Connection, draft: Path, report: ImportReport) -> ImportReport:
         """Apply the import, or hold it where it loses too much."""
         actor, now = report.imported_by, report.imported_at
-        if report.before is not None and report.after < report.before * self._least_share:
+        gone = 0 if report.before is None else report.before - report.after
+        # An Amber alert ends as it began, by one person and at once.
+        few = is_urgent(report.feed) and gone <= URGENT_LOSS
+        if report.before is not None and report.after < report.before * self._least_share and not few:
             detail = report.detail()
             pending = put_pending(
                 connection,
@@ -198,6 +205,11 @@ class Feeds:
 
     def _held(self, pending_id: int) -> Path:
         return self._folder / "pending" / f"{pending_id}.jsonl"
+
+
+def is_urgent(feed: str) -> bool:
+    """Whether *feed* is one of the urgent ones: called "urgent", or "urgent-" and more."""
+    return feed.split("-", maxsplit=1)[0] == URGENT_FEED
 
 
 def states_in(connection: Connection) -> list[FeedState]:

@@ -28,7 +28,7 @@ from server.audit import Deed, append
 from server.database import reading, writing
 from server.errors import HotlistRefusedError
 from server.feed_report import Delivery, ImportReport
-from server.feeds import Feeds, FeedState, states_in
+from server.feeds import Feeds, FeedState, is_urgent, states_in
 from server.keys import DepartmentKeys
 from server.making import Made, Making
 from server.pending import Pending, all_pending, drop_pending, pending_for, pending_of, put_pending
@@ -36,8 +36,6 @@ from server.tables import hotlist_feeds, hotlist_snapshots
 
 LEAST_SHARE = 0.5
 """A list that keeps less of the one before than this counts as truncated until a second person approves."""
-URGENT_FEED = "urgent"
-"""What such feeds list stands on the urgent list too, which units fetch first: Amber alerts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ class Hotlists:
 
         Raises HotlistRefusedError if one is damaged.
         """
-        states = [each for each in self._feeds.states() if each.feed.split("-")[0] == URGENT_FEED]
+        states = [each for each in self._feeds.states() if is_urgent(each.feed)]
         yield from self._feeds.entries(states)
 
     def pending(self) -> list[Pending]:

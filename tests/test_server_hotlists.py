@@ -153,6 +153,16 @@ def test_an_import_that_loses_most_of_a_feed_waits_and_the_old_one_stays(departm
     assert publish(department).entries == 9
 
 
+def test_an_amber_alert_is_ended_by_one_person_but_not_a_whole_urgent_feed(department: Department) -> None:
+    bring(department, 3, feed="urgent-amber")
+    assert bring(department, 0, feed="urgent-amber").pending_id is None
+    assert not list(department.hotlists.urgent_entries())
+    bring(department, 60, feed="urgent-amber")
+    assert bring(department, 5, feed="urgent-amber").pending_id is not None
+    bring(department, 3, feed="amber")
+    assert bring(department, 0, feed="amber").pending_id is not None
+
+
 def test_an_import_that_loses_just_the_share_is_applied(department: Department) -> None:
     bring(department, 10)
     assert bring(department, 5).pending_id is None
