@@ -1,4 +1,7 @@
-"""Brings batches to the department and receipts back: `sync.upload`, fed by the keeper's thread."""
+"""Brings batches to the department and receipts back: `sync.upload`, fed by the keeper's thread.
+
+The officers' own entries go the same way, see `book_courier`.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,6 +10,7 @@ from typing import TypeVar
 
 import structlog
 
+from edge.book_courier import BookCourier
 from edge.clock import Clock
 from edge.keeper import Acknowledged, Message, NextBatch, Refused, StoreError
 from edge.status import TransferHealth
@@ -60,14 +64,27 @@ def _told(answer: "Queue[T | StoreError]") -> T:
 class Courier:
     """Runs in the upload thread."""
 
-    def __init__(self, upload: Upload, session: Session, clock: Clock) -> None:
+    def __init__(
+        self, upload: Upload, session: Session, clock: Clock, book: BookCourier | None = None
+    ) -> None:
+        """*book* None: nothing but reads is sent."""
         self.health = TransferHealth()
         self._upload = upload
+        self._book = book
         self._session = session
         self._clock = clock
 
+    @property
+    def book_fault(self) -> str:
+        """Why the department does not take the officers' entries; empty while it does, or is away."""
+        return "" if self._book is None else self._book.fault
+
     def work(self) -> float:
-        """Do what is due, at most one exchange; return how many seconds nothing will be due."""
+        """Do what is due, at most one exchange of each kind; return how many seconds nothing will be due."""
+        wait_s = self._bring_reads()
+        return wait_s if self._book is None else min(wait_s, self._book.work())
+
+    def _bring_reads(self) -> float:
         try:
             exchanged = self._upload.step()
         except DiskFullError as error:
@@ -88,3 +105,5 @@ class Courier:
     def hurry(self) -> None:
         """Forget the present wait: the drive is over, or the link has come up."""
         self._session.hurry()
+        if self._book is not None:
+            self._book.hurry()

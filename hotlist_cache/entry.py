@@ -6,6 +6,9 @@ from enum import IntEnum
 
 from recognizer.plate import Jurisdiction
 
+LOCAL_ID = "local-"
+"""How the id of an entry begins that an officer put on a unit, there and on every list that offers it."""
+
 
 class Priority(IntEnum):
     """How loudly an alert sounds; a higher one overrides mute. The numbers are on the wire."""

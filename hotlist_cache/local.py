@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hotlist_cache.disk import Disk, RealDisk
-from hotlist_cache.entry import Entry, Priority
+from hotlist_cache.entry import LOCAL_ID, Entry, Priority
 from hotlist_cache.errors import LocalEntryRefusedError
 from hotlist_cache.hit import HotlistHit
 from hotlist_cache.sealed_file import SealedFileDamagedError, read_sealed, write_sealed
@@ -72,6 +72,16 @@ class Change:
     case_number: str
 
 
+_Contents = tuple[
+    tuple[LocalEntry, ...],
+    tuple[Suppression, ...],
+    tuple[Change, ...],
+    tuple[LocalEntry, ...],
+    tuple[Suppression, ...],
+]
+_EMPTY: _Contents = ((), (), (), (), ())
+
+
 class LocalBook:
     """The sealed file of one unit. One process writes at a time; others `load` it again when it changes."""
 
@@ -86,6 +96,10 @@ class LocalBook:
         self.entries: tuple[LocalEntry, ...] = ()
         self.suppressions: tuple[Suppression, ...] = ()
         self.changes: tuple[Change, ...] = ()
+        """Only ever added to."""
+        self.removed: tuple[LocalEntry, ...] = ()
+        """No longer looked out for: the department hears of them, however late."""
+        self.lifted: tuple[Suppression, ...] = ()
 
     def load(self) -> None:
         """Read the file, if there is one.
@@ -95,19 +109,22 @@ class LocalBook:
         """
         # Put in place at once: another thread may be asking `suppresses` meanwhile.
         try:
-            self.entries, self.suppressions, self.changes = self._read()
+            self._hold(self._read())
         except FileNotFoundError:
-            self.entries, self.suppressions, self.changes = (), (), ()
+            self._hold(_EMPTY)
         except (SealedFileDamagedError, ValueError, KeyError, TypeError):
             aside = self.path.with_name(self.path.name + ".damaged")
             self._disk.rename(self.path, aside)
             self._disk.sync_folder(self.path.parent)
-            self.entries, self.suppressions, self.changes = (), (), ()
+            self._hold(_EMPTY)
             raise LocalEntryRefusedError(
                 f"local entries: the file did not open and was set aside as {aside.name}; add them again"
             ) from None
 
-    def _read(self) -> tuple[tuple[LocalEntry, ...], tuple[Suppression, ...], tuple[Change, ...]]:
+    def _hold(self, contents: _Contents) -> None:
+        self.entries, self.suppressions, self.changes, self.removed, self.lifted = contents
+
+    def _read(self) -> _Contents:
         fields = json.loads(read_sealed(self.path, self._key, BOOK_NAME))
         if fields["v"] != _VERSION:
             raise ValueError("of another version")
@@ -115,6 +132,9 @@ class LocalBook:
             tuple(_entry(each) for each in fields["entries"]),
             tuple(_suppression(each) for each in fields["suppressions"]),
             tuple(_change(each) for each in fields["changes"]),
+            # Books of before these were kept have none.
+            tuple(_entry(each) for each in fields.get("removed", ())),
+            tuple(_suppression(each) for each in fields.get("lifted", ())),
         )
 
     def add(
@@ -134,6 +154,8 @@ class LocalBook:
         Raises LocalEntryRefusedError if something is missing, too long or no plate.
         """
         self._require(officer=officer, purpose=purpose, case_number=case_number)
+        if state:
+            self._require(state=state)
         _require_lasting(lasting, LONGEST_ENTRY)
         try:
             pattern = parse_pattern(plate, _LEAST_KNOWN)
@@ -141,7 +163,7 @@ class LocalBook:
             raise LocalEntryRefusedError(f"local entry: {error}") from None
         self._require_room(len(self.entries))
         entry = Entry(
-            entry_id=f"local-{self._new_id()}",
+            entry_id=f"{LOCAL_ID}{self._new_id()}",
             pattern=pattern,
             jurisdiction=Jurisdiction(state) if state else None,
             list_name=LIST_NAME,
@@ -166,6 +188,7 @@ class LocalBook:
                 f"local entry {entry_id}: there is none; see `alpr-edge hotlist list`"
             )
         self.entries = tuple(each for each in self.entries if each.entry.entry_id != entry_id)
+        self.removed = (*self.removed, *found)
         self._save(Change(now, officer, "remove", entry_id, found[0].entry.case_number))
 
     def suppress(
@@ -210,6 +233,7 @@ class LocalBook:
         self._require(officer=officer)
         asked = self._suppression(suppression_id)
         self.suppressions = tuple(each for each in self.suppressions if each is not asked)
+        self.lifted = (*self.lifted, asked)
         self._save(Change(now, officer, "lift", suppression_id, ""))
 
     def suppresses(self, hit: HotlistHit, now: datetime) -> bool:
@@ -248,6 +272,8 @@ class LocalBook:
             "entries": [_plain(each) for each in self.entries],
             "suppressions": [_plain(each) for each in self.suppressions],
             "changes": [_plain(each) for each in self.changes],
+            "removed": [_plain(each) for each in self.removed],
+            "lifted": [_plain(each) for each in self.lifted],
         }
         content = json.dumps(fields).encode()
         try:

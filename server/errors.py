@@ -21,6 +21,10 @@ class BatchConflictError(ServerError):
     """A batch or read id is known with other content: answer 409, write an audit entry, store nothing."""
 
 
+class BookConflictError(ServerError):
+    """A unit's book of local entries is not how the one held went on: answer 409, write an audit entry."""
+
+
 class StoreUnavailableError(ServerError):
     """The disk is full or the database busy: answer 503, nothing was stored, the unit sends it again."""
 

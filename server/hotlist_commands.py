@@ -3,7 +3,7 @@
 import os
 import pwd
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,10 +14,11 @@ from hotlist_cache.entry import Priority
 from hotlist_cache.importing import ACTION, FIELDS, ImportRules, import_changes
 from hotlist_cache.sources.codes import DEFAULT_CODES, LIST_CODES, parse_codes
 from hotlist_cache.sources.reading import MAPPED_CSV, SOURCES, read_source
-from server import clock
+from server import clock, local_books, local_entries
 from server.department import Department, open_department, publish_urgent
 from server.errors import HotlistRefusedError, SettingsInvalidError
 from server.feed_report import Delivery, ImportReport, report_of
+from server.local_publishing import bring
 
 RootOption = Annotated[
     Path, typer.Option("--department", envvar="ALPR_SERVER_DIR", help="The department's folder.")
@@ -25,7 +26,12 @@ RootOption = Annotated[
 DEFAULT_ROOT = Path("/var/lib/alpr-server")
 PendingId = Annotated[int, typer.Argument(help="As `hotlist pending` shows it.")]
 
+UnitId = Annotated[str, typer.Argument(help="As it was enrolled.")]
+EntryId = Annotated[str, typer.Argument(help="As `hotlist local list` shows it.")]
+
 hotlist_app = typer.Typer(no_args_is_help=True, help="Lists of wanted plates.")
+local_app = typer.Typer(no_args_is_help=True, help="What officers put on their own units.")
+hotlist_app.add_typer(local_app, name="local")
 
 
 @hotlist_app.command("import")
@@ -166,6 +172,75 @@ def hotlist_export(
     typer.echo(f"{out}: {size} bytes; on the unit: alpr-edge hotlist import-usb {out.name}")
 
 
+@local_app.command("list")
+def local_list(
+    *,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what is over, and what officers removed.")
+    ] = False,
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Show units' local entries and suppressions, with their plates; the access log says who asked."""
+    engine = open_department(root).engine
+    entries, suppressions = local_entries.known(
+        engine, actor=console_person(), now=clock.now(), everything=everything
+    )
+    for each in entries:
+        where, loud = each.jurisdiction or "any state", each.priority.name.lower()
+        typer.echo(
+            f"{each.unit_id} {each.entry_id}  {each.pattern}  {where}  {loud}  "
+            f"until {_minute(each.expires_at)}  {each.state}"
+        )
+        typer.echo(f"    {each.purpose}, case {each.case_number}, {each.officer}")
+        if each.decided_by:
+            until = "" if each.until is None or each.state != "offered" else f" until {_minute(each.until)}"
+            typer.echo(f"    {each.state}{until}; decided by {each.decided_by}")
+    for known in suppressions:
+        approved = f"approved by {known.supervisor}" if known.supervisor else "not yet approved"
+        typer.echo(
+            f"{known.unit_id} {known.suppression_id}  {known.plate} is not {known.entry_id}  "
+            f"until {_minute(known.expires_at)}  {known.state}"
+        )
+        typer.echo(f"    {known.reason}, {known.officer}, {approved}")
+    if not entries and not suppressions:
+        typer.echo("no unit has local entries or suppressions")
+
+
+@local_app.command("offer")
+def local_offer(
+    unit: UnitId,
+    entry: EntryId,
+    *,
+    until: Annotated[
+        str, typer.Option(help="When it ends for other units, as 2026-12-01T18:00Z; else as on its own.")
+    ] = "",
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Give a unit's local entry to all units, at once. Not for the officer who added it."""
+    department, now, actor = open_department(root), clock.now(), console_person()
+    ends = local_entries.offer(
+        department.engine, unit, entry, until=_moment(until) if until else None, actor=actor, now=now
+    )
+    bring(department, actor=actor, now=now)
+    typer.echo(f"offered to all units until {_minute(ends)}: {entry} of {unit}")
+
+
+@local_app.command("refuse")
+def local_refuse(unit: UnitId, entry: EntryId, root: RootOption = DEFAULT_ROOT) -> None:
+    """Leave a local entry to its own unit; one that was offered is withdrawn from the others."""
+    department, now, actor = open_department(root), clock.now(), console_person()
+    local_entries.refuse(department.engine, unit, entry, actor=actor, now=now)
+    bring(department, actor=actor, now=now)
+    typer.echo(f"refused: {entry} stays with {unit} alone")
+
+
+@local_app.command("begin-anew")
+def local_begin_anew(unit: UnitId, root: RootOption = DEFAULT_ROOT) -> None:
+    """Take a unit's local entries from the beginning: its storage was exchanged, or its book was damaged."""
+    local_books.begin_anew(open_department(root).engine, unit, actor=console_person(), now=clock.now())
+    typer.echo(f"the next book of {unit} is taken as its first")
+
+
 def console_person() -> str:
     """Return who gives the command, as an actor of the access log.
 
@@ -218,6 +293,18 @@ def _codes(text: str) -> Mapping[str, Priority]:
         return parse_codes(text) if text else DEFAULT_CODES
     except ValueError as error:
         raise SettingsInvalidError(f"--codes {error}") from None
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}Z"
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsInvalidError(f"--until {text!r}: write it as 2026-12-01T18:00Z") from None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _priority(name: str) -> Priority:

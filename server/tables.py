@@ -227,3 +227,59 @@ audit = Table(
     Column("digest", LargeBinary(32), nullable=False),
 )
 """Only ever appended to: triggers made by the migration refuse UPDATE and DELETE."""
+
+local_entries = Table(
+    "local_entries",
+    metadata,
+    Column("unit_id", ForeignKey("units.unit_id"), primary_key=True),
+    Column("entry_id", String(64), primary_key=True),
+    Column("pattern", String(16), nullable=False),
+    Column("jurisdiction", String(200)),
+    Column("priority", Integer, nullable=False),
+    Column("officer", String(200), nullable=False),
+    Column("purpose", String(200), nullable=False),
+    Column("case_number", String(200), nullable=False),
+    Column("added_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("decided_by", String(128)),
+    Column("decided_at", UtcTime),
+    Column("until", UtcTime),
+    Column("feed", String(64)),
+    Column("published", String(64)),
+    Column("listed_at", UtcTime),
+)
+"""What officers look out for on one unit, as its book last said. `state` is "held", "offered" (to all units,
+until `until`), "refused" or "withdrawn" (the unit no longer looks out for it). `feed` is the feed that lists
+it now, `published` the one that did when units were last given it: where they differ, a list is due."""
+
+local_suppressions = Table(
+    "local_suppressions",
+    metadata,
+    Column("unit_id", ForeignKey("units.unit_id"), primary_key=True),
+    Column("suppression_id", String(64), primary_key=True),
+    Column("plate", String(200), nullable=False),
+    Column("entry_id", String(200), nullable=False),
+    Column("officer", String(200), nullable=False),
+    Column("reason", String(200), nullable=False),
+    Column("added_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("supervisor", String(200), nullable=False),
+    Column("state", String(16), nullable=False),
+)
+"""What units do not tell of; never in force without a supervisor. `state` is "held" or "withdrawn"."""
+
+local_changes = Table(
+    "local_changes",
+    metadata,
+    Column("unit_id", ForeignKey("units.unit_id"), primary_key=True),
+    Column("beginning", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("deed", String(16), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("case_number", String(200), nullable=False),
+)
+"""Everything that officers did, numbered from 1 as on the unit. A unit whose book was lost begins anew when
+the department says so: `beginning` counts that, and its change 0 says who did."""

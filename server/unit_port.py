@@ -1,4 +1,7 @@
-"""What a unit may ask for over mutual TLS: hand in a batch, fetch what is published. See docs/protocol.md."""
+"""What a unit may ask for over mutual TLS: hand in batches and its local book, fetch what is published.
+
+See docs/protocol.md.
+"""
 
 import asyncio
 import base64
@@ -16,12 +19,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.requests import ClientDisconnect
 
-from server.errors import BatchConflictError, NotPermittedError, StoreUnavailableError
+from server.errors import BatchConflictError, BookConflictError, NotPermittedError, StoreUnavailableError
 from server.intake import Intake, Peer
 from server.keys import serial_of
+from server.local_books import LocalBooks
 from server.publications import Publications
 from sync.batch import MAX_BATCH_BYTES, SignedBatch
 from sync.errors import SealBrokenError, WireFormatError
+from sync.local_book import MAX_BOOK_BYTES, SignedBook
 
 BATCHES_AT_ONCE = 8
 """So many batches are in memory together at most; a unit that comes on top is asked to wait."""
@@ -33,10 +38,12 @@ _log = structlog.get_logger(__name__)
 
 
 class _TooLargeError(Exception):
-    """The body is larger than a batch may be: stop reading, answer 413."""
+    """The body is larger than it may be: stop reading, answer 413."""
 
 
-def unit_app(intake: Intake, publications: Publications, clock: Callable[[], datetime]) -> FastAPI:
+def unit_app(
+    intake: Intake, books: LocalBooks, publications: Publications, clock: Callable[[], datetime]
+) -> FastAPI:
     """Return the application for the port that demands client certificates."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     places = asyncio.Semaphore(BATCHES_AT_ONCE)
@@ -51,6 +58,20 @@ def unit_app(intake: Intake, publications: Publications, clock: Callable[[], dat
             await run_in_threadpool(intake.admit, peer, clock())
             signed = await _signed_batch(request)
             receipt = await run_in_threadpool(intake.take, peer, signed, clock())
+        return Response(receipt, media_type="application/cbor")
+
+    @app.post("/v1/local-book")
+    async def take_book(request: Request) -> Response:
+        peer = peer_of(request)
+        if places.locked():
+            raise StoreUnavailableError("as many books and batches as fit are on their way", retry_after_s=10)
+        async with places:
+            await run_in_threadpool(intake.admit, peer, clock())
+            what = "local book"
+            signature = _signature(request, what)
+            too_large = f"{what}: is larger than {MAX_BOOK_BYTES} bytes; tell the department"
+            signed = SignedBook(await _body(request, MAX_BOOK_BYTES, too_large), signature)
+            receipt = await run_in_threadpool(books.take, peer, signed, clock())
         return Response(receipt, media_type="application/cbor")
 
     # Plain functions: FastAPI runs them on a thread of their own.
@@ -72,7 +93,8 @@ def unit_app(intake: Intake, publications: Publications, clock: Callable[[], dat
         return _error(403, str(error))
 
     @app.exception_handler(BatchConflictError)
-    async def conflict(_: Request, error: BatchConflictError) -> Response:
+    @app.exception_handler(BookConflictError)
+    async def conflict(_: Request, error: Exception) -> Response:
         return _error(409, str(error))
 
     @app.exception_handler(_TooLargeError)
@@ -121,27 +143,36 @@ async def _signed_batch(request: Request) -> SignedBatch:
     batch_id = request.headers.get("alpr-batch", "")
     if not _BATCH_ID.fullmatch(batch_id):
         raise WireFormatError("header Alpr-Batch must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
-    try:
-        signature = base64.b64decode(request.headers.get("alpr-signature", ""), validate=True)
-    except (binascii.Error, ValueError):
-        raise WireFormatError(f"batch {batch_id}: header Alpr-Signature must be base64") from None
+    signature = _signature(request, f"batch {batch_id}")
     too_large = f"batch {batch_id}: is larger than {MAX_BATCH_BYTES} bytes; send fewer reads"
+    return SignedBatch(batch_id, await _body(request, MAX_BATCH_BYTES, too_large), signature)
+
+
+def _signature(request: Request, what: str) -> bytes:
+    try:
+        return base64.b64decode(request.headers.get("alpr-signature", ""), validate=True)
+    except (binascii.Error, ValueError):
+        raise WireFormatError(f"{what}: header Alpr-Signature must be base64") from None
+
+
+async def _body(request: Request, limit: int, too_large: str) -> bytes:
+    """Return the body of *request*; raises _TooLargeError, which says *too_large*, beyond *limit* bytes."""
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > MAX_BATCH_BYTES:
+    if declared.isdecimal() and int(declared) > limit:
         raise _TooLargeError(too_large)
     body, received = bytearray(), 0
     async with asyncio.timeout(BODY_TIMEOUT_S):
         async for chunk in request.stream():
             received += len(chunk)
-            if received <= MAX_BATCH_BYTES:
+            if received <= limit:
                 body += chunk
-            elif received > 2 * MAX_BATCH_BYTES:
+            elif received > 2 * limit:
                 break
     # Only now, and not at the first byte too many: a unit in the midst of sending would see the connection
     # end before it had read the answer, and send the same batch for ever.
-    if received > MAX_BATCH_BYTES:
+    if received > limit:
         raise _TooLargeError(too_large)
-    return SignedBatch(batch_id, bytes(body), signature)
+    return bytes(body)
 
 
 def _error(status: int, why: str, headers: dict[str, str] | None = None) -> JSONResponse:

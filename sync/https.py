@@ -14,6 +14,7 @@ import httpx
 from sync.batch import MAX_RECEIPT_BYTES, SignedBatch
 from sync.config import SyncConfig
 from sync.errors import NotTrustedError, RefusedError, UnreachableError
+from sync.local_book import MAX_BOOK_RECEIPT_BYTES, SignedBook
 from sync.tls import TlsFiles, certificate_fault, client_context
 from sync.trust_source import HttpsSource
 
@@ -53,6 +54,15 @@ class HttpsTransport:
         }
         with self._answer("POST", "/v1/batches", content=batch.payload, headers=headers) as response:
             return self._body(response, MAX_RECEIPT_BYTES)
+
+    def send_book(self, book: SignedBook) -> bytes:
+        """Send what officers put on the unit, and return the answer's bytes; for the rest see `send`."""
+        headers = {
+            "Alpr-Signature": base64.b64encode(book.signature).decode(),
+            "Content-Type": "application/cbor",
+        }
+        with self._answer("POST", "/v1/local-book", content=book.payload, headers=headers) as response:
+            return self._body(response, MAX_BOOK_RECEIPT_BYTES)
 
     @property
     def updates(self) -> HttpsSource:

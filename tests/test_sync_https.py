@@ -15,6 +15,7 @@ from sync.batch import MAX_RECEIPT_BYTES, SignedBatch
 from sync.config import SyncConfig
 from sync.errors import NotTrustedError, RefusedError, SyncError, UnreachableError
 from sync.https import HttpsTransport
+from sync.local_book import MAX_BOOK_RECEIPT_BYTES, SignedBook
 from sync.tls import TlsFiles, client_context
 from tests.fakes import UNIT
 from tests.pki import Authority, authority
@@ -167,6 +168,20 @@ def test_a_batch_arrives_byte_for_byte_with_its_name_and_signature(
     assert headers["Alpr-Batch"] == "b1"
     assert base64.b64decode(headers["Alpr-Signature"], validate=True) == BATCH.signature
     assert headers["Content-Type"] == "application/cbor"
+
+
+def test_a_local_book_arrives_byte_for_byte_with_its_signature(
+    server: Server, transport: HttpsTransport
+) -> None:
+    server.answer = replying(200, b"a receipt")
+    book = SignedBook(b"a book", bytes(range(64)))
+    assert transport.send_book(book) == b"a receipt"
+    path, headers, body = server.asked[0]
+    assert (path, body) == ("/v1/local-book", b"a book")
+    assert base64.b64decode(headers["Alpr-Signature"], validate=True) == book.signature
+    server.answer = replying(200, bytes(MAX_BOOK_RECEIPT_BYTES + 1))
+    with pytest.raises(UnreachableError):
+        transport.send_book(book)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422])
