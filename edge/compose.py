@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from camera.config import CameraConfig, GpsConfig, SourceKind
 from edge.alerts import Sounder, wav_folder
+from edge.book_courier import BookCourier
 from edge.cameras import CameraBank
 from edge.clock import SystemClock
 from edge.config import HOTLIST_FOLDER, UPDATES_FOLDER, URGENT_FOLDER, Config
@@ -30,6 +31,10 @@ from edge.pipeline import Pipeline
 from edge.sightings import Sightings
 from edge.status import run_dir
 from edge.vault import Keys, unlock
+from edge.window import Window
+from edge.window_file import SlotFile
+from edge.window_slots import Slots
+from edge.window_tpm import anchor_of
 from hotlist_cache.evidence import Confusions
 from hotlist_cache.hit import HotlistHit, Sighting
 from hotlist_cache.local import LocalBook
@@ -39,7 +44,7 @@ from hotlist_cache.policy import AlertPolicy
 from hotlist_cache.store import HotlistStore
 from recognizer.onnx import Recognizer
 from recognizer.track import Tracker
-from sync.errors import OutboxCorruptError, TrustLostError
+from sync.errors import DiskFullError, OutboxCorruptError, TrustLostError
 from sync.https import HttpsTransport
 from sync.mqtt import MqttLink
 from sync.outbox import Outbox, open_outbox, quarantine
@@ -48,7 +53,7 @@ from sync.tls import TlsFiles
 from sync.trust import TrustedUpdates
 from sync.upload import Upload
 
-OUTBOX_FILE = "outbox.db"
+OUTBOX_FILE, WINDOW_FILE = "outbox.db", "window.keys"
 
 log = structlog.get_logger(__name__)
 
@@ -107,11 +112,25 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         opened.callback(bank.close)
         book = LocalBook(state_dir / HOTLIST_FOLDER, storage_key=keys.storage, new_id=new_id)
         pipeline = new_pipeline(config, recognizer, None, book.suppresses)
-        sightings = Sightings(timedelta(hours=config.retention.local_window_h))
+        outbox = _outbox(state_dir / OUTBOX_FILE, alarms)
+        opened.callback(outbox.close)
+        slots = _slots(config, keys, clock)
+        window = Window(slots, state_dir / OUTBOX_FILE)
+        opened.callback(window.close)
+        sightings = Sightings(window, config.retention)
         past: SimpleQueue[Sighting] = SimpleQueue()
+        started = False
 
         def listed_anew(plates: Sequence[str]) -> None:
-            for sighting in sightings.of(plates, clock.now().utc):
+            if not started:
+                return  # the officers' entries as they were before the restart
+            try:
+                found = sightings.of(plates, clock.now().utc)
+            except (DiskFullError, OutboxCorruptError) as error:
+                # From now on the plates are met all the same: that must not end for what passed before.
+                log.error("sightings.not_searched", why=str(error))
+                return
+            for sighting in found:
                 past.put(sighting)
 
         lists = Lists(
@@ -123,9 +142,8 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
             listed_anew=listed_anew,
         )
         lists.look()
-        outbox = _outbox(state_dir / OUTBOX_FILE, alarms)
-        opened.callback(outbox.close)
-        keeper = _keeper(config, keys.department, outbox, clock, alarms)
+        started = True
+        keeper = _keeper(config, keys.department, outbox, slots=slots, clock=clock, alarms=alarms)
         files = TlsFiles(keys.tls_authority, keys.tls_certificate, keys.tls_key)
         transport = HttpsTransport(config.sync, files) if config.sync.server_url else None
         publisher = HttpsTransport(config.sync, files) if config.sync.server_url else None
@@ -146,6 +164,7 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         publisher=publisher,
         lists=lists,
         sightings=sightings,
+        window=window,
         past=past,
         desk=desk,
         link=link,
@@ -177,10 +196,18 @@ def _outbox(path: Path, alarms: "SimpleQueue[str]") -> Outbox:
     return outbox
 
 
+def _slots(config: Config, keys: Keys, clock: SystemClock) -> Slots:
+    anchor = anchor_of(config.retention.window_tpm) if config.retention.local_window_h else None
+    file = SlotFile(config.unit.state_dir / WINDOW_FILE, keys.storage, anchor)
+    return Slots(config.retention, file, clock.now())
+
+
 def _keeper(
     config: Config,
     department: X25519PublicKey,
     outbox: Outbox,
+    *,
+    slots: Slots,
     clock: SystemClock,
     alarms: "SimpleQueue[str]",
 ) -> Keeper:
@@ -191,6 +218,7 @@ def _keeper(
         state_dir=config.unit.state_dir,
         retention=config.retention,
         sync=config.sync,
+        slots=slots,
         clock=clock,
         alarm=alarms.put,
     )
@@ -209,7 +237,17 @@ def _courier(
         department=keys.receipts,
         clock=lambda: clock.now().utc,
     )
-    return Courier(upload, session, clock)
+    book = BookCourier(
+        LocalBook(config.unit.state_dir / HOTLIST_FOLDER, storage_key=keys.storage, new_id=new_id),
+        Session(config.sync, SystemRandom().random),
+        transport,
+        unit_id=config.unit.id,
+        unit_key=keys.signing,
+        department=keys.receipts,
+        storage_key=keys.storage,
+        clock=lambda: clock.now().utc,
+    )
+    return Courier(upload, session, clock, book)
 
 
 def _desk(

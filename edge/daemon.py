@@ -33,6 +33,7 @@ from edge.reckoning import Driven, transfer_health, whole_status
 from edge.sightings import Sightings
 from edge.status import Status, write_status
 from edge.updating import bring_updates
+from edge.window import Window
 from edge.worker import Worker
 from hotlist_cache.entry import Priority
 from hotlist_cache.hit import Alert, Correction, Sighting
@@ -73,6 +74,8 @@ class Parts:
     """Where lists come from: a connection of its own, so that a long transfer does not hold up reads."""
     lists: Lists
     sightings: Sightings
+    window: Window
+    """Look-up of this unit's own reads; any thread may ask it."""
     past: "SimpleQueue[Sighting]"
     """Plates that were read before they were listed, to be told."""
     desk: HotlistDesk
@@ -231,7 +234,7 @@ class Daemon:
             alerts=self._alert_count,
             corrected=self._corrected_count,
             latencies_ms=self.latencies_ms,
-            faults=(*self._faults.values(), *self._broker_faults()),
+            faults=(*self._faults.values(), *self._other_faults()),
         )
         write_status(parts.run_dir, status)
         if all(self._lively(worker) for worker in self._workers):
@@ -239,10 +242,12 @@ class Daemon:
         parts.notifier.status(f"{status.reads} reads, {status.hits} hits, {transfer.queued} to transfer")
         return status
 
-    def _broker_faults(self) -> tuple[str, ...]:
+    def _other_faults(self) -> tuple[str, ...]:
         # An unreachable broker is a garage without Wi-Fi; one that says no is for the technician.
         error = None if self._parts.link is None else self._parts.link.last_error
-        return (f"broker: {error}",) if isinstance(error, NotTrustedError | RefusedError) else ()
+        broker = f"broker: {error}" if isinstance(error, NotTrustedError | RefusedError) else ""
+        book = "" if self._parts.courier is None else self._parts.courier.book_fault
+        return tuple(fault for fault in (broker, self._parts.lists.last_error, book) if fault)
 
     def _warn_of_transfer(self, level: TransferLevel) -> None:
         if level > self._level:
@@ -303,6 +308,7 @@ class Daemon:
                 ended = worker.join(SHUTDOWN_LIMIT_S) and ended
         parts.keeper.queue.put(Stop())
         if self._keeper.join(SHUTDOWN_LIMIT_S):
+            parts.window.close()
             parts.keeper.close()
         else:
             ended = False  # the file is closed by the end of the process, as after a power cut

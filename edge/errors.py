@@ -27,3 +27,7 @@ class DaemonFailedError(EdgeError):
 
 class UsbRefusedError(EdgeError):
     """What lies on a stick cannot be taken up: say why."""
+
+
+class WindowLostError(EdgeError):
+    """The keys of the local window cannot be had or kept: begin it anew, in memory; no read is lost."""

@@ -1,14 +1,16 @@
-"""The store's one writer: seals reads, commits them, and alone touches the outbox.
+"""The store's one writer: seals reads, commits them, and alone writes to the outbox.
 
-A hit is committed at once, any other read within `COMMIT_WITHIN_S`. When the disk runs short, pictures are
-left out first; when it is full, recording stops with an alarm. Nothing untransferred is ever deleted.
+A hit is committed at once, any other read within `COMMIT_WITHIN_S`. When the disk runs short, the unit does
+without what `retention.when_full` names, in its order; when it is full, recording stops with an alarm.
+Nothing untransferred is ever deleted.
 """
 
 import dataclasses
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from queue import Empty, Queue
 from typing import TypeVar
@@ -18,17 +20,15 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from edge.clock import Clock
 from edge.pipeline import ReadWithHits
+from edge.sealing import Sealed, Sealing
 from edge.status import StoreHealth
-from sync.batch import Batch, Receipt, SealedRead
-from sync.config import RetentionConfig, SyncConfig
+from edge.window_slots import Slots
+from sync.batch import Batch, Receipt, SealedEpoch
+from sync.config import FirstToGo, RetentionConfig, SyncConfig
 from sync.errors import DiskFullError, ReceiptInvalidError
 from sync.outbox import Counts, Outbox
-from sync.record import encode_record
-from sync.seal import EpochSealer
 
 COMMIT_WITHIN_S = 1.0
-EPOCH_LENGTH_S = 3600.0
-"""A leaked epoch key opens one hour's reads, not a month's."""
 MAX_WAITING = 2000
 """Sealed reads held in memory while the disk is full, about ten minutes of a busy street."""
 PURGE_EVERY_S = 60.0
@@ -93,28 +93,36 @@ class Keeper:
         state_dir: Path,
         retention: RetentionConfig,
         sync: SyncConfig,
+        slots: Slots,
         clock: Clock,
         alarm: Callable[[str], None],
     ) -> None:
-        """*alarm* is called with a line for the officer; it must return at once."""
+        """*slots* are those of the local window. *alarm* is called with a line for the officer; it must
+        return at once."""
         self.queue: Queue[Message] = Queue()
         self.health = StoreHealth()
         self.counts: Counts = outbox.counts()
         self.purged = 0
         self.commit_ms: list[float] = []
         self._unit_id = unit_id
-        self._department = department
         self._outbox = outbox
+        self._slots = slots
+        self._sealing = Sealing(unit_id, department, retention, slots, outbox.has_token)
         self._state_dir = state_dir
         self._retention = retention
         self._sync = sync
         self._clock = clock
         self._alarm = alarm
-        self._sealer = EpochSealer(unit_id, department)
-        self._epoch_since_ns = clock.now().monotonic_ns
-        self._waiting: list[SealedRead] = []
+        self._waiting: list[Sealed] = []
         self._waiting_since_ns = 0
-        self._purged_at_ns = 0
+        self._purged_at_ns = clock.now().monotonic_ns
+        # What the window of an earlier run left: its secrets are gone, and this goes before anything is read.
+        self._purge()
+
+    @property
+    def window_error(self) -> str:
+        """Why look-up on the unit does not outlive a restart; empty where it does."""
+        return self._slots.error
 
     def run(self, beat: Callable[[], None]) -> None:
         """Work until `Stop` comes; *beat* is called at least every second."""
@@ -136,7 +144,9 @@ class Keeper:
         """Do what its time has come for: commit what waited long enough, purge."""
         if self._waiting and self._patience_s() <= 0:
             self._commit()
-        if self._clock.now().monotonic_ns - self._purged_at_ns >= PURGE_EVERY_S * 1e9:
+        now = self._clock.now()
+        self._sealing.expire(now)
+        if self._slots.expire(now) or now.monotonic_ns - self._purged_at_ns >= PURGE_EVERY_S * 1e9:
             self._purge()
 
     def handle(self, message: Message) -> bool:
@@ -182,29 +192,21 @@ class Keeper:
     def _keep(self, item: ReadWithHits) -> None:
         free = shutil.disk_usage(self._state_dir).free
         read = item.read
-        if free < self._retention.image_reserve_bytes and read.evidence:
-            read = dataclasses.replace(read, evidence=b"")
+        unpictured = FirstToGo.HIT_IMAGES if item.hits else FirstToGo.NON_HIT_IMAGES
+        if read.evidence and unpictured in self._retention.done_without(free):
+            item = dataclasses.replace(item, read=dataclasses.replace(read, evidence=b""))
             self._count(without_image=self.health.without_image + 1)
         if len(self._waiting) >= MAX_WAITING:
             self._count(lost=self.health.lost + 1)
             log.error("read.lost", read=read.read_id, why="disk full and memory reserve used up")
             return
+        now = self._clock.now()
         if not self._waiting:
-            self._waiting_since_ns = self._clock.now().monotonic_ns
-        self._roll_epoch()
-        self._waiting.append(self._sealer.seal(read.read_id, encode_record(self._unit_id, read, item.hits)))
+            self._waiting_since_ns = now.monotonic_ns
+        self._waiting.append(self._sealing.seal(item, now))
         if item.hits:
             self._count(hits=self.health.hits + len(item.hits))
             self._commit()
-
-    def _roll_epoch(self) -> None:
-        now_ns = self._clock.now().monotonic_ns
-        if now_ns - self._epoch_since_ns >= EPOCH_LENGTH_S * 1e9:
-            self._commit()
-        # Only with nothing waiting: reads of one commit belong to one epoch.
-        if now_ns - self._epoch_since_ns >= EPOCH_LENGTH_S * 1e9 and not self._waiting:
-            self._sealer = EpochSealer(self._unit_id, self._department)
-            self._epoch_since_ns = now_ns
 
     def _commit(self) -> None:
         if not self._waiting:
@@ -216,7 +218,11 @@ class Keeper:
                     f"{self._state_dir}: less than {self._retention.stop_reserve_bytes} bytes are free; "
                     "transfer the reads (Wi-Fi or USB) or free the disk"
                 )
-            self._outbox.append(self._waiting, self._sealer.epoch, started.utc)
+            # Mostly one epoch and one transaction; two where hits and other reads are sealed apart.
+            order: dict[str, int] = {}
+            self._waiting.sort(key=lambda each: order.setdefault(each.epoch.epoch_id, len(order)))
+            for epoch, group in groupby(tuple(self._waiting), key=lambda each: each.epoch):
+                self._append(tuple(group), epoch, started.utc)
         except DiskFullError as error:
             self._waiting_since_ns = started.monotonic_ns  # tried again after COMMIT_WITHIN_S
             if self.health.recording:
@@ -224,29 +230,39 @@ class Keeper:
                 log.error("store.full", why=str(error))
             self._count(recording=False, last_error=str(error))
             return
-        # The names are given out only now: what stands in the log is on the disk.
-        log.info("reads.stored", reads=[read.read_id for read in self._waiting])
         self.commit_ms.append((self._clock.now().monotonic_ns - started.monotonic_ns) / 1e6)
         del self.commit_ms[:-1000]
-        stored = self.health.stored + len(self._waiting)
-        self._waiting = []
         if not self.health.recording:
             self._alarm("Recording again")
-        self._count(stored=stored, recording=True, last_error="")
+        self._count(recording=True, last_error="")
         self.counts = self._outbox.counts()
+
+    def _append(self, group: Sequence[Sealed], epoch: SealedEpoch, now: datetime) -> None:
+        reads = [each.read for each in group]
+        self._outbox.append(reads, epoch, now, self._sealing.window_part(group))
+        # The names are given out only now: what stands in the log is on the disk.
+        log.info("reads.stored", reads=[read.read_id for read in reads])
+        del self._waiting[: len(reads)]
+        self._count(stored=self.health.stored + len(reads))
 
     def _purge(self) -> None:
         now = self._clock.now()
         self._purged_at_ns = now.monotonic_ns
-        window = timedelta(hours=self._retention.local_window_h)
-        gone = _answered(lambda: self._outbox.purge(now.utc, window))
+        free = shutil.disk_usage(self._state_dir).free
+        early = FirstToGo.ACKNOWLEDGED_READS in self._retention.done_without(free)
+        gone = _answered(lambda: self._leave(early=early))
         if isinstance(gone, StoreError):
             log.error("purge.failed", why=str(gone))
             return
         self.purged += gone
         if gone:
-            log.info("reads.purged", reads=gone)
+            log.info("reads.purged", reads=gone, early=early)
         self.counts = self._outbox.counts()
+
+    def _leave(self, *, early: bool) -> int:
+        alive = {slot.number for slot in self._slots.alive}
+        self._outbox.forget(self._outbox.window_slots() - alive)
+        return self._outbox.purge(early=early)
 
     def _patience_s(self) -> float:
         if not self._waiting:

@@ -1,62 +1,64 @@
-"""What passed before it was listed: a blind index of the last hours' reads, in memory alone.
+"""What passed before it was listed: a new entry may be of a vehicle that was read ten minutes ago.
 
-A new entry may be of a vehicle that was read ten minutes ago. Nothing stored can be opened on the unit, so
-each read leaves a keyed hash of its plate here, with when and by which camera. The key is made at the start
-and never leaves the process: without it nothing of this says which plates were read.
+Asked of the local window's index (`edge.window`), which outlives the daemon. Only what was read within the
+last seconds, and may not be on the disk yet, is remembered here, in memory.
 """
 
-import hmac
-import secrets
 import threading
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from hashlib import sha256
 
+from edge.window import Window
 from hotlist_cache.hit import Sighting
 from recognizer.plate import Plate, fold
 from recognizer.read import PlateRead
+from sync.config import RetentionConfig
+from sync.window import Card, card_of
 
-MOST = 200_000
-"""Hashes kept; about 20 MB, and more than a day of a busy unit."""
-_DIGEST_BYTES = 16
+NOT_YET_STORED = timedelta(seconds=10)
+"""A read is on the disk within a second, or a few where the card is slow."""
+MOST_TOLD = 1000
+"""Reads remembered as told."""
 
 
 class Sightings:
     """May be used by several threads."""
 
-    def __init__(self, window: timedelta) -> None:
-        """Reads are found for as long as *window*; none remembers nothing."""
+    def __init__(self, window: Window, retention: RetentionConfig) -> None:
         self._window = window
-        self._key = secrets.token_bytes(32)
-        self._seen: OrderedDict[bytes, tuple[str, str, datetime]] = OrderedDict()
+        self._longest = timedelta(seconds=retention.window_s(hit=True))
+        self._remembered = min(timedelta(seconds=retention.window_s(hit=False)), NOT_YET_STORED)
+        self._recent: deque[Card] = deque(maxlen=200)
+        self._told: deque[str] = deque(maxlen=MOST_TOLD)
         self._lock = threading.Lock()
 
     def remember(self, read: PlateRead) -> None:
-        """Take up *read*, under its plate alone and with its stacked letters first and last."""
-        if not self._window:
+        """Take up *read* until it can be found on the disk; without a local window, not at all."""
+        if not self._remembered:
             return
-        texts = {read.plate, read.prefix + read.plate, read.plate + read.prefix}
         with self._lock:
-            for text in texts:
-                digest = self._digest(text)
-                self._seen.pop(digest, None)
-                self._seen[digest] = (read.read_id, read.camera, read.settled.utc)
-            while len(self._seen) > MOST:
-                self._seen.popitem(last=False)
+            self._recent.append(card_of(read))
+            while read.settled.utc - self._recent[0].utc > self._remembered:
+                self._recent.popleft()
 
     def of(self, plates: Iterable[str], now: datetime) -> list[Sighting]:
         """Return the newest read of each of *plates* inside the window before *now* (aware UTC), the newest
-        first, and forget it: a plate that comes on one list after the other is told once. A partial plate is
-        not found: a hash knows no parts."""
-        found = []
-        with self._lock:
-            for plate in plates:
-                if (seen := self._seen.pop(self._digest(plate), None)) is None:
-                    continue
-                if timedelta() <= now - seen[2] <= self._window:
-                    found.append(Sighting(plate, *seen))
-        return sorted(found, key=lambda sighting: sighting.at, reverse=True)
+        first, and only once: a plate that comes on one list after the other is told once, until a restart. A
+        partial plate is not found.
 
-    def _digest(self, text: str) -> bytes:
-        return hmac.digest(self._key, fold(Plate(text)).encode(), sha256)[:_DIGEST_BYTES]
+        Raises what `Window.search` raises of the disk.
+        """
+        wanted = list(plates)
+        found = dict(self._window.newest(wanted))
+        with self._lock:
+            for card in self._recent:
+                if timedelta() <= now - card.utc <= self._remembered:
+                    texts = card.texts
+                    found.update((plate, card) for plate in wanted if fold(Plate(plate)) in texts)
+            sightings = []
+            for plate, card in found.items():
+                if timedelta() <= now - card.utc <= self._longest and card.read_id not in self._told:
+                    sightings.append(Sighting(plate, card.read_id, card.camera, card.utc))
+            self._told.extend(sighting.read_id for sighting in sightings)
+        return sorted(sightings, key=lambda sighting: sighting.at, reverse=True)

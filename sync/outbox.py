@@ -4,24 +4,28 @@
                   ▲                     └──set_aside──▶ refused
                   └────────────── release_refused ────────┘
 
+A read with a receipt stays while the unit itself can open it, for its local window (`sync.window`), and no
+longer: what only the department can open is held there.
+
 There is one writer: one `Outbox`, used by one thread. Everything it says has happened is on the disk.
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import apsw
 
-from sync import outbox_file, wire
+from sync import outbox_file, outbox_window, wire
 from sync.batch import MAX_BATCH_BYTES, Batch, Receipt, SealedEpoch, SealedRead, SignedBatch, encode_payload
 from sync.errors import OutboxCorruptError, ReceiptInvalidError
 from sync.outbox_file import quarantine
+from sync.outbox_window import WindowPart
 
 __all__ = ["Counts", "Outbox", "open_outbox", "quarantine"]
 
@@ -92,11 +96,17 @@ class Outbox:
         """Let go of the file. What was appended is on the disk already."""
         self._connection.close()
 
-    def append(self, reads: Sequence[SealedRead], epoch: SealedEpoch, now: datetime) -> None:
+    def append(
+        self,
+        reads: Sequence[SealedRead],
+        epoch: SealedEpoch,
+        now: datetime,
+        window: WindowPart | None = None,
+    ) -> None:
         """Store *reads* of one *epoch* in one transaction: when this returns, a power cut loses none of them.
 
         A read that is held already with the same bytes is not stored twice, so a caller may try again after
-        any error. *now* is aware UTC.
+        any error. *now* is aware UTC. *window* is what lets the unit open and find them; None: nothing does.
 
         Raises DiskFullError if there is no room; then none of *reads* was stored. Raises ValueError if a read
         is of another epoch, too large to travel, or differs from one held under its id.
@@ -127,6 +137,8 @@ class Outbox:
                 stored += self._connection.changes()
                 if self._connection.changes() == 0 and not self._holds(read):
                     raise ValueError(f"read {read.read_id} is held already with other bytes")
+            if window is not None:
+                outbox_window.add(self._connection, number, window)
         if self._unbatched is not None:
             self._unbatched += stored
 
@@ -199,21 +211,22 @@ class Outbox:
             self._connection.execute("UPDATE batches SET state = 'released' WHERE state = 'refused'")
         return released
 
-    def purge(self, now: datetime, local_window: timedelta) -> int:
-        """Remove reads that have a receipt and were stored longer than *local_window* ago; return how many.
+    def purge(self, *, early: bool = False) -> int:
+        """Remove reads that have a receipt and that the unit itself can no longer open; return how many.
 
-        At most `PURGE_READS` go at a time. Their bytes are overwritten with zeros in the file. The receipts
-        stay: they prove the transfer.
+        *early* takes also those inside the local window: room is short. At most `PURGE_READS` go at a time,
+        the oldest first. Their bytes are overwritten with zeros in the file. The receipts stay: they prove
+        the transfer.
         """
-        # Only the hour of storing is known, and the read may have come at its end.
-        last_hour = (wire.seconds(now - local_window)) // 3600 - 1 if local_window else 2**62
         with outbox_file.translated(self._name):
             with outbox_file.transaction(self._connection):
                 self._connection.execute(
                     "DELETE FROM reads WHERE sequence IN ("
                     " SELECT reads.sequence FROM batches JOIN reads ON reads.batch = batches.number"
-                    " WHERE batches.state = 'acknowledged' AND reads.stored_hour <= ? LIMIT ?)",
-                    (last_hour, PURGE_READS),
+                    " WHERE batches.state = 'acknowledged'"
+                    " AND (? OR reads.epoch NOT IN (SELECT epoch FROM window_keys))"
+                    " ORDER BY reads.sequence LIMIT ?)",
+                    (early, PURGE_READS),
                 )
                 purged = self._connection.changes()
                 if purged:
@@ -222,12 +235,35 @@ class Outbox:
                         " AND NOT EXISTS (SELECT 1 FROM reads WHERE reads.batch = batches.number)"
                     )
                     self._connection.execute(
+                        "DELETE FROM window_keys WHERE NOT EXISTS"
+                        " (SELECT 1 FROM reads WHERE reads.epoch = window_keys.epoch)"
+                    )
+                    self._connection.execute(
                         "DELETE FROM epochs WHERE NOT EXISTS"
                         " (SELECT 1 FROM reads WHERE reads.epoch = epochs.number)"
                     )
             if purged:
                 self._give_back()
         return purged
+
+    def window_slots(self) -> frozenset[int]:
+        """Return the slots of the local window of which anything is stored."""
+        with outbox_file.translated(self._name):
+            return outbox_window.slots(self._connection)
+
+    def has_token(self, slot: int, token: bytes) -> bool:
+        """Return whether *token* stands in the index of *slot*."""
+        with outbox_file.translated(self._name):
+            return outbox_window.has_token(self._connection, slot, token)
+
+    def forget(self, slots: Collection[int]) -> None:
+        """Remove the wrapped keys and the index of *slots*. Their reads stay, for the department to open."""
+        if not slots:
+            return
+        with outbox_file.translated(self._name):
+            with outbox_file.transaction(self._connection):
+                outbox_window.forget(self._connection, slots)
+            self._give_back()
 
     def counts(self) -> Counts:
         """Return how many reads are held, and since when the oldest without a receipt waits."""

@@ -60,6 +60,22 @@ MIGRATIONS = (
         SELECT RAISE(ABORT, 'a batch and its receipt are not deleted');
     END;
     """,
+    # The local window. Nothing here opens or says anything without the secret of its slot (sync/window.py).
+    """
+    CREATE TABLE window_keys (
+        epoch INTEGER PRIMARY KEY REFERENCES epochs (number),
+        slot INTEGER NOT NULL,         -- random
+        wrapped BLOB NOT NULL          -- the epoch's key, under a key of the slot
+    ) STRICT;
+    CREATE INDEX window_keys_by_slot ON window_keys (slot);
+    CREATE TABLE window_index (
+        slot INTEGER NOT NULL,
+        token BLOB NOT NULL,           -- keyed hash of what can be asked for; no two are alike
+        card BLOB NOT NULL,            -- encrypted: which read, and when
+        PRIMARY KEY (slot, token)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX reads_by_batch_and_epoch ON reads (batch, epoch);  -- what a purge asks every minute
+    """,
 )
 
 
@@ -73,8 +89,9 @@ def translated(what: str) -> Iterator[None]:
         yield
     except apsw.FullError as error:
         raise DiskFullError(f"{what}: the disk is full; transfer the reads or make room") from error
-    except (apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError) as error:
-        # A worn SD card ends like this: write errors, then the kernel makes the file system read-only.
+    except (apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError, apsw.BusyError) as error:
+        # A worn SD card ends like this: write errors, then the kernel makes the file system read-only. Busy
+        # for longer than the timeout means that it hangs: nobody holds the file so long.
         raise DiskFullError(
             f"{what}: the disk fails or is read-only ({error}); check and replace it"
         ) from error

@@ -1,7 +1,8 @@
 """The whole unit in one process on a painted drive: what starts it, what stops it, what it survives."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import cv2
@@ -9,15 +10,18 @@ import pytest
 
 from camera.config import CameraConfig, GpsConfig
 from edge.alerts import AlertConfig
-from edge.compose import OUTBOX_FILE, compose, with_source
-from edge.config import Config, UnitConfig
+from edge.compose import OUTBOX_FILE, compose, new_id, with_source
+from edge.config import HOTLIST_FOLDER, Config, UnitConfig
 from edge.daemon import Daemon, Parts
 from edge.errors import ConfigInvalidError, DaemonFailedError
 from edge.status import Status, read_status
-from hotlist_cache.hit import Alert
+from edge.vault import unlock
+from hotlist_cache.hit import Alert, Sighting
+from hotlist_cache.local import LocalBook
 from recognizer.config import RecognizerConfig
 from recognizer.errors import InferenceFailedError
 from recognizer.read import Box
+from sync.errors import DiskFullError
 from sync.outbox import open_outbox
 from tests.keys import make_keys
 from tests.painted import paint, street, tiny_pack
@@ -140,3 +144,38 @@ def test_second_start_goes_on_with_the_reads_of_the_first(tmp_path: Path) -> Non
     run(compose(config))
     status, _ = run(compose(config))
     assert status.transfer.queued == 2
+
+
+def failing(plates: Iterable[str], now: datetime) -> list[Sighting]:
+    raise DiskFullError("the disk fails")
+
+
+def test_restarted_unit_finds_its_reads_and_tells_no_entry_anew(tmp_path: Path) -> None:
+    config = unit(tmp_path)
+    run(compose(config))
+    keys = unlock(config.unit.keys_dir)
+    book = LocalBook(tmp_path / "state" / HOTLIST_FOLDER, storage_key=keys.storage, new_id=new_id)
+    parts = compose(config)
+    # The recording was read faster than it was made: its last pictures lie a moment ahead.
+    threading.Event().wait(1.0)
+    now = parts.clock.now().utc
+    book.load()
+    lasting = timedelta(hours=1)
+    book.add(PLATE, state="", officer="7", purpose="made up", case_number="26-1", now=now, lasting=lasting)
+    parts.lists.look()
+    assert parts.past.get_nowait().plate == PLATE
+    (read,) = parts.window.search(PLATE, since=now - timedelta(hours=1), until=now)
+    assert read.jpeg
+    parts.sightings.of = failing  # type: ignore[method-assign]  # the disk fails
+    book.add(
+        "8XYZ987", state="", officer="7", purpose="made up", case_number="26-1", now=now, lasting=lasting
+    )
+    parts.lists.look()
+    assert parts.past.empty()
+    parts.window.close()
+    parts.keeper.close()
+    again = compose(config)
+    again.lists.look()
+    assert again.past.empty()
+    again.window.close()
+    again.keeper.close()

@@ -23,14 +23,17 @@ from edge.keeper import (
     StoreError,
 )
 from edge.pipeline import ReadWithHits
+from edge.window_file import SlotFile
+from edge.window_slots import Slots
 from sync.batch import Batch, Receipt, encode_batch
-from sync.config import RetentionConfig, SyncConfig
+from sync.config import FirstToGo, RetentionConfig, SyncConfig
 from sync.errors import ReceiptInvalidError
 from sync.outbox import open_outbox
 from sync.session import Session
 from sync.upload import Upload
 from tests.clocks import FakeClock
 from tests.fakes import UNIT, FakeDepartment, Fate, a_hit, a_read
+from tests.windows import UnitStore
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -72,6 +75,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
             state_dir=tmp_path,
             retention=RetentionConfig(local_window_h=0),
             sync=SyncConfig(),
+            slots=Slots(
+                RetentionConfig(local_window_h=0),
+                SlotFile(tmp_path / "window.keys", bytes(32), None),
+                clock.now(),
+            ),
             clock=clock,
             alarm=alarms.append,
         )
@@ -113,13 +121,101 @@ def test_flush_commits_what_waits(bench: Bench) -> None:
     assert (bench.keeper.health.stored, done.qsize()) == (1, 1)
 
 
-def test_nearly_full_disk_leaves_pictures_out_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    free_disk(monkeypatch, lambda: RetentionConfig().image_reserve_bytes - 1)
-    bench.keep(with_hit())
+def test_nearly_full_disk_leaves_pictures_of_reads_without_a_hit_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free_disk(monkeypatch, lambda: RetentionConfig().stop_reserve_bytes)
+    hit, other = with_hit(), without_hit()
+    bench.keep(hit)
+    bench.keep(other)
     upload(bench)
-    (record,) = bench.department.records.values()
-    assert record.read.evidence == b""
+    held = {read_id: record.read.evidence for read_id, record in bench.department.records.items()}
+    assert held == {hit.read.read_id: hit.read.evidence, other.read.read_id: b""}
     assert bench.keeper.health.without_image == 1
+
+
+def test_profile_says_what_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mib = 2**20
+    free = 10**11
+    free_disk(monkeypatch, lambda: free)
+    retention = RetentionConfig(
+        image_reserve_bytes=300 * mib,
+        stop_reserve_bytes=100 * mib,
+        when_full=(FirstToGo.NON_HIT_IMAGES, FirstToGo.ACKNOWLEDGED_READS),
+    )
+    unit = UnitStore(tmp_path, retention)
+    for _ in range(2):
+        unit.keep("7ABC123")
+        if unit.keeper.counts.acknowledged == 0:
+            unit.acknowledge()
+    found = []
+    for left in (299 * mib, 199 * mib, 99 * mib):
+        free = left
+        unit.keep("8XYZ987")
+        counts = unit.keeper.counts
+        found.append((unit.keeper.health.without_image, counts.acknowledged, counts.queued))
+    # First the pictures, then what the department holds too, then recording; never what waits for it.
+    assert found == [(1, 1, 2), (2, 0, 3), (3, 0, 3)]
+    assert not unit.keeper.health.recording
+    unit.stop()
+
+
+def test_hit_and_other_read_that_waited_for_room_are_stored_under_keys_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 0
+    free_disk(monkeypatch, lambda: free)
+    unit = UnitStore(tmp_path, RetentionConfig(non_hit_window_min=30))
+    for plate, hit in (("7ABC123", True), ("8XYZ987", False), ("7ABC124", True), ("8XYZ988", False)):
+        unit.keep(plate, hit=hit)
+        unit.pass_time(1, attended=False)
+    assert unit.keeper.counts.queued == 0
+    free = 10**11
+    unit.pass_time(2)
+    assert (unit.keeper.counts.queued, len(unit.find("*"))) == (4, 4)
+    batch = unit.acknowledge()
+    assert len(batch.epochs) == 2
+    assert [read.epoch_id for read in batch.reads] == sorted(
+        (read.epoch_id for read in batch.reads), key=batch.reads[0].epoch_id.__ne__
+    )
+    unit.stop()
+
+
+def test_disk_full_for_longer_than_the_window_stores_the_read_without_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 0
+    free_disk(monkeypatch, lambda: free)
+    unit = UnitStore(tmp_path)
+    unit.keep("7ABC123")
+    unit.pass_time(25 * 3600)
+    free = 10**11
+    unit.pass_time(2)
+    assert (unit.keeper.counts.queued, unit.find("*"), unit.outbox.window_slots()) == (1, [], frozenset())
+    unit.stop()
+
+
+def test_epoch_key_is_let_go_after_its_hour_though_no_read_comes(tmp_path: Path) -> None:
+    for number, retention in enumerate((RetentionConfig(), RetentionConfig(local_window_h=0))):
+        (tmp_path / str(number)).mkdir()
+        unit = UnitStore(tmp_path / str(number), retention)
+        unit.keep("7ABC123")
+        assert len(unit.keeper._sealing._epochs) == 1
+        unit.pass_time(3600)
+        assert unit.keeper._sealing._epochs == {}
+        unit.stop()
+
+
+def test_each_hour_and_each_start_has_an_epoch_of_its_own(tmp_path: Path) -> None:
+    unit = UnitStore(tmp_path)
+    for after_s in (10, 3600, 0):
+        unit.keep("7ABC123")
+        unit.pass_time(after_s)
+    unit.restart()
+    unit.keep("7ABC123")
+    epochs = [read.epoch_id for read in unit.acknowledge().reads]
+    assert (epochs[0] == epochs[1], len(set(epochs))) == (True, 3)
+    unit.stop()
 
 
 def test_full_disk_stops_recording_with_one_alarm_and_keeps_what_is_held(

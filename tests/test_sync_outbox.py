@@ -18,13 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from sync.batch import MAX_BATCH_BYTES, Batch, Receipt, SealedEpoch, SealedRead, encode_batch
 from sync.errors import DiskFullError, OutboxCorruptError, OutboxVersionError, ReceiptInvalidError
 from sync.outbox import Outbox, open_outbox, quarantine
+from sync.outbox_window import WindowPart
 from sync.record import encode_record
 from sync.seal import EpochSealer
 from tests.fakes import START, UNIT, a_hit, a_read
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 EPOCH = SealedEpoch("e1", UNIT, b"k" * 80)
-WINDOW = timedelta(hours=24)
 
 
 @pytest.fixture
@@ -40,6 +40,10 @@ def outbox(path: Path) -> Iterator[Outbox]:
 
 def sealed(*names: str, epoch: SealedEpoch = EPOCH, size: int = 50) -> list[SealedRead]:
     return [SealedRead(name, epoch.epoch_id, name.encode().ljust(size, b".")) for name in names]
+
+
+def a_part(slot: int) -> WindowPart:
+    return WindowPart(slot, b"wrapped %d" % slot, ((b"token %d" % slot, b"card %d" % slot),))
 
 
 def next_batch(outbox: Outbox, *, reads: int = 100, size: int = 10**6) -> Batch:
@@ -155,25 +159,74 @@ def test_a_batch_whose_reads_were_altered_on_disk_is_not_sent(path: Path) -> Non
 
 
 def test_a_read_leaves_only_after_receipt_and_window(outbox: Outbox) -> None:
-    outbox.append(sealed("r1", "r2"), EPOCH, START)
-    assert outbox.purge(START + timedelta(days=4000), WINDOW) == 0
+    outbox.append(sealed("r1", "r2"), EPOCH, START, a_part(7))
+    assert outbox.purge() == 0
     acknowledge(outbox, reads=1)
-    assert outbox.purge(START + WINDOW, WINDOW) == 0
+    assert outbox.purge() == 0
     assert outbox.counts().acknowledged == 1
-    assert outbox.purge(START + WINDOW + timedelta(hours=1), WINDOW) == 1
+    outbox.forget([7])
+    assert outbox.purge() == 1
     assert (outbox.counts().acknowledged, outbox.counts().queued) == (0, 1)
 
 
 def test_without_a_window_a_read_leaves_with_its_receipt(outbox: Outbox) -> None:
     outbox.append(sealed("r1"), EPOCH, START)
+    assert outbox.purge() == 0
     acknowledge(outbox)
-    assert outbox.purge(START - timedelta(hours=5), timedelta(0)) == 1
+    assert outbox.purge() == 1
 
 
-def test_a_read_stored_late_in_its_hour_stays_the_whole_window(outbox: Outbox) -> None:
-    outbox.append(sealed("r1"), EPOCH, START + timedelta(minutes=59))
+def test_what_has_its_receipt_leaves_early_where_room_is_short_the_oldest_first(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.outbox.PURGE_READS", 1)
+    outbox.append(sealed("r1", "r2", "r3"), EPOCH, START, a_part(7))
+    acknowledge(outbox, reads=2)
+    assert outbox.purge(early=True) == 1
+    assert [outbox._holds(read) for read in sealed("r1", "r2", "r3")] == [False, True, True]
+    assert [outbox.purge(early=True) for _ in range(3)] == [1, 0, 0]
+    assert outbox.counts().queued == 1
+
+
+def test_key_and_index_of_a_slot_go_and_the_read_without_a_receipt_stays(outbox: Outbox) -> None:
+    later = SealedEpoch("e2", UNIT, b"l" * 80)
+    outbox.append(sealed("r1"), EPOCH, START, a_part(7))
+    outbox.append(sealed("r2", epoch=later), later, START, a_part(8))
+    assert outbox.window_slots() == {7, 8}
+    assert outbox.has_token(7, b"token 7")
+    outbox.forget([7])
+    assert outbox.window_slots() == {8}
+    assert (outbox.has_token(7, b"token 7"), outbox.has_token(8, b"token 8")) == (False, True)
+    assert names(next_batch(outbox)) == ["r1", "r2"]
+
+
+def test_slots_are_known_by_their_index_where_the_last_read_of_an_epoch_left_early(outbox: Outbox) -> None:
+    outbox.append(sealed("r1"), EPOCH, START, a_part(7))
     acknowledge(outbox)
-    assert outbox.purge(START + timedelta(minutes=58) + WINDOW, WINDOW) == 0
+    outbox.purge(early=True)
+    assert outbox.window_slots() == {7}
+    outbox.append(sealed("r2"), EPOCH, START, a_part(7))
+    assert outbox.purge() == 0
+
+
+def test_nothing_of_a_forgotten_slot_is_left_in_the_files(path: Path) -> None:
+    with open_outbox(path) as outbox:
+        outbox.append(sealed("r1"), EPOCH, START, a_part(7))
+        held = b"".join(file.read_bytes() for file in path.parent.iterdir())
+        outbox.forget([7])
+        left = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    for part in (b"wrapped 7", b"token 7", b"card 7"):
+        assert (part in held, part in left) == (True, False)
+
+
+def test_the_windows_part_is_stored_with_the_reads_or_not_at_all(outbox: Outbox) -> None:
+    outbox.append(sealed("r1"), EPOCH, START)
+    with pytest.raises(ValueError, match="other bytes"):
+        outbox.append([SealedRead("r1", "e1", b"other")], EPOCH, START, a_part(7))
+    assert outbox.window_slots() == frozenset()
+    for _ in range(2):
+        outbox.append(sealed("r1"), EPOCH, START, a_part(7))
+    assert outbox.window_slots() == {7}
 
 
 def test_the_file_itself_refuses_to_lose_a_read_without_receipt(path: Path) -> None:
@@ -194,7 +247,7 @@ def test_nothing_of_a_purged_read_is_left_in_the_files(path: Path) -> None:
     with open_outbox(path) as outbox:
         outbox.append(sealed("r1", "r2", size=9000), EPOCH, START)
         acknowledge(outbox, reads=1)
-        assert outbox.purge(START, timedelta(0)) == 1
+        assert outbox.purge() == 1
         left = b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert sealed("r1", size=9000)[0].sealed[:64] not in left
     assert sealed("r2", size=9000)[0].sealed[:64] in left
@@ -203,7 +256,7 @@ def test_nothing_of_a_purged_read_is_left_in_the_files(path: Path) -> None:
 def test_receipts_stay_when_their_reads_have_gone(outbox: Outbox) -> None:
     outbox.append(sealed("r1"), EPOCH, START)
     batch = acknowledge(outbox)
-    outbox.purge(START, timedelta(0))
+    outbox.purge()
     assert outbox.receipts() == ((batch.batch_id, b"the receipt"),)
 
 
@@ -214,7 +267,7 @@ def test_purged_room_goes_back_to_the_disk(path: Path, monkeypatch: pytest.Monke
         outbox.append(sealed(*(f"r{n}" for n in range(40)), size=size), EPOCH, START)
         for _ in range(8):
             acknowledge(outbox, reads=5)
-        assert outbox.purge(START, timedelta(0)) == 40
+        assert outbox.purge() == 40
         assert path.stat().st_size < size * 40 // 4
 
 
@@ -222,7 +275,7 @@ def test_a_receipt_that_comes_twice_changes_nothing(outbox: Outbox) -> None:
     outbox.append(sealed("r1"), EPOCH, START)
     batch = acknowledge(outbox)
     outbox.accept(receipt_for(batch), b"the receipt")
-    outbox.purge(START, timedelta(0))
+    outbox.purge()
     outbox.accept(receipt_for(batch), b"the receipt")
     assert len(outbox.receipts()) == 1
 
@@ -245,7 +298,7 @@ def test_refused_reads_are_kept_aside_until_a_person_releases_them(path: Path) -
         outbox.set_aside(refused.batch_id, "unit revoked")
         assert (outbox.counts().refused, outbox.counts().queued) == (1, 1)
         assert names(acknowledge(outbox)) == ["r2"]
-        assert outbox.purge(START + timedelta(days=4000), timedelta(0)) == 1
+        assert outbox.purge() == 1
         assert outbox.release_refused() == 1
         again = next_batch(outbox)
         assert names(again) == ["r1"]
@@ -288,7 +341,7 @@ def test_counts_are_those_of_the_file_whatever_was_done(path: Path) -> None:
     acknowledge(outbox, reads=1)
     assert agrees()
     outbox.release_refused()
-    outbox.purge(START, timedelta(0))
+    outbox.purge()
     assert agrees()
     assert outbox.counts().queued == 4
     outbox.close()
@@ -384,7 +437,7 @@ def test_an_outbox_in_memory_works_the_same() -> None:
     with Outbox(apsw.Connection(":memory:")) as outbox:
         outbox.append(sealed("r1"), EPOCH, START)
         acknowledge(outbox)
-        assert outbox.purge(START, timedelta(0)) == 1
+        assert outbox.purge() == 1
 
 
 def test_no_plate_or_place_stands_in_the_files(path: Path) -> None:
@@ -447,4 +500,4 @@ def test_a_purge_takes_a_limited_number_at_a_time(outbox: Outbox, monkeypatch: p
     monkeypatch.setattr("sync.outbox.PURGE_READS", 3)
     outbox.append(sealed("r1", "r2", "r3", "r4", "r5"), EPOCH, START)
     acknowledge(outbox)
-    assert [outbox.purge(START, timedelta(0)) for _ in range(3)] == [3, 2, 0]
+    assert [outbox.purge() for _ in range(3)] == [3, 2, 0]

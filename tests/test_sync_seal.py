@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from sync.batch import SealedRead
 from sync.errors import SealBrokenError
-from sync.seal import EpochOpener, EpochSealer
+from sync.seal import EpochOpener, EpochSealer, WindowOpener
 from tests.fakes import UNIT
 
 DEPARTMENT = X25519PrivateKey.generate()
+WINDOW_KEY = bytes(range(32))
 SEALER = EpochSealer(UNIT, DEPARTMENT.public_key())
 OPENER = EpochOpener(SEALER.epoch, DEPARTMENT)
 
@@ -100,6 +101,34 @@ def test_binding_keeps_names_apart_that_join_to_the_same_text() -> None:
     moved = dataclasses.replace(one.epoch, unit_id="a", epoch_id="b" + one.epoch.epoch_id)
     with pytest.raises(SealBrokenError):
         EpochOpener(moved, DEPARTMENT)
+
+
+def test_what_was_sealed_opens_with_the_epochs_key_wrapped_for_the_window() -> None:
+    wrapped = SEALER.wrapped(WINDOW_KEY)
+    opener = WindowOpener(SEALER.epoch, wrapped, WINDOW_KEY)
+    assert opener.open(SEALER.seal("r1", b"a record")) == b"a record"
+    assert not hasattr(opener, "seal")
+    with pytest.raises(SealBrokenError):
+        opener.open(dataclasses.replace(SEALER.seal("r1", b"a record"), read_id="r2"))
+
+
+@pytest.mark.parametrize("what", ["key", "epoch", "unit", "bit", "empty"])
+def test_wrapped_key_opens_for_its_own_epoch_and_window_alone(what: str) -> None:
+    epoch, wrapped, key = SEALER.epoch, SEALER.wrapped(WINDOW_KEY), WINDOW_KEY
+    if what == "key":
+        key = bytes(32)
+    elif what == "epoch":
+        epoch = EpochSealer(UNIT, DEPARTMENT.public_key()).epoch
+    elif what == "unit":
+        epoch = dataclasses.replace(epoch, unit_id="unit-08")
+    else:
+        wrapped = wrapped[:-1] + bytes([wrapped[-1] ^ 1]) if what == "bit" else b""
+    with pytest.raises(SealBrokenError, match="not in this window"):
+        WindowOpener(epoch, wrapped, key)
+
+
+def test_key_wrapped_twice_is_wrapped_differently() -> None:
+    assert SEALER.wrapped(WINDOW_KEY) != SEALER.wrapped(WINDOW_KEY)
 
 
 def test_an_empty_sealed_read_is_refused() -> None:
