@@ -1,6 +1,7 @@
 """How long a list of millions takes: to publish, to install, to start with, to change, to match.
 
-`python -m edge.bench_hotlist [plates [partial plates [reads]]]` prints this table alone.
+`python -m edge.bench_hotlist [plates [partial plates [reads]]]` prints this table alone, and after it
+what other ways to hold such a list take (`edge.bench_rivals`).
 """
 
 import json
@@ -15,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -38,10 +40,10 @@ from recognizer.read import Box, JurisdictionOpinion, PlateRead, Position
 
 # A fixed day: the figures must not depend on when they are taken.
 _ISSUED = datetime(2025, 6, 1, tzinfo=UTC)
-_NOW = _ISSUED + timedelta(hours=1)
+NOW = _ISSUED + timedelta(hours=1)
 PLAIN = Carried(times=False)
 _CHANGED = 1000
-_WIRE, _PUBLIC_KEY = "wire", "public-key"
+WIRE, PUBLIC_KEY, READS = "wire", "public-key", "reads"
 _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 _STATES = ("CA", "CA", "CA", "TX", "NV", "AZ", "OR", "WA", "NY", "FL")
 _COLOURS = ("RED", "WHITE", "BLACK", "SILVER", "BLUE", "GREY", "GREEN")
@@ -65,33 +67,47 @@ def bench(
     character is a listed plate's look-alike. The cpu figures leave out the time in which other processes had
     the core. Needs about 3 GB and, for 5 million entries on two cores, ten minutes.
     """
+    with TemporaryDirectory() as name:
+        return bench_in(Path(name), entries, wildcards, reads, seed)
+
+
+def bench_in(
+    folder: Path, entries: int = 5_000_000, wildcards: int = 50_000, reads: int = 20_000, seed: int = 1
+) -> dict[str, float]:
+    """Return what `bench` does, and leave the list, the key to it and the reads in the empty *folder*."""
     key = Ed25519PrivateKey.generate()
     config = HotlistConfig()
     figures: dict[str, float] = {"entries": entries, "wildcards": wildcards}
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / _PUBLIC_KEY).write_bytes(key.public_key().public_bytes_raw())
-        figures |= _published(folder, key, entries, wildcards, seed)
-        for step in ("install", "load", "delta_1", "load_changed", "delta_1000", "ready"):
-            figures |= _in_a_process(step, folder)
-        snapshot = _store(folder).load()
-        assert snapshot is not None  # installed above
-        hotlist = Hotlist(snapshot, config, lambda: secrets.token_hex(16))
-        index = TextIndex(np.frombuffer(snapshot.body.keys, ">u8"), config, DEFAULT_CONFUSIONS)
-        partial = PatternIndex(snapshot.body.patterns())
-    listed = _sample(entries, seed, reads)
-    for name, made in (
-        ("exact", [_read(plate) for plate in listed]),
-        ("look_alike", [_misread(plate, seed + i) for i, plate in enumerate(listed)]),
-        ("not_listed", _strangers(reads, seed + 1)),
-        ("not_listed_unsure", _strangers(reads, seed + 2, unsure=True)),
-        ("prefixed", [replace(_read(p), prefix=Plate("XQ"), prefix_confidence=0.9) for p in listed]),
-    ):
+    (folder / PUBLIC_KEY).write_bytes(key.public_key().public_bytes_raw())
+    figures |= _published(folder, key, entries, wildcards, seed)
+    for step in ("install", "load", "delta_1", "load_changed", "delta_1000", "ready"):
+        figures |= in_a_process("edge.bench_hotlist", step, folder)
+    snapshot = open_store(folder).load()
+    assert snapshot is not None  # installed above
+    hotlist = Hotlist(snapshot, config, lambda: secrets.token_hex(16))
+    index = TextIndex(np.frombuffer(snapshot.body.keys, ">u8"), config, DEFAULT_CONFUSIONS)
+    partial = PatternIndex(snapshot.body.patterns())
+    for name, made in made_reads(folder, entries, reads, seed).items():
         figures |= _match_times(hotlist, made, name)
         if name != "prefixed":
             figures |= _times(f"lookup_{name}", made, lambda read: index.find(read.plate, read.positions))
             figures |= _times(f"wildcard_{name}", made, lambda read: list(partial.find(read.plate)))
     return figures
+
+
+def made_reads(folder: Path, entries: int, reads: int, seed: int) -> dict[str, list[PlateRead]]:
+    """Return *reads* reads of each sort, of the list made of *entries* and *seed*; note them in *folder*."""
+    listed = _sample(entries, seed, reads)
+    made = {
+        "exact": [_read(plate) for plate in listed],
+        "look_alike": [_misread(plate, seed + i) for i, plate in enumerate(listed)],
+        "not_listed": _strangers(reads, seed + 1),
+        "not_listed_unsure": _strangers(reads, seed + 2, unsure=True),
+    }
+    noted = {sort: [(read.plate, read.positions) for read in made[sort]] for sort in made}
+    (folder / READS).write_text(json.dumps(noted), encoding="ascii")
+    prefixed = [replace(_read(p), prefix=Plate("XQ"), prefix_confidence=0.9) for p in listed]
+    return {**made, "prefixed": prefixed}
 
 
 def _times(name: str, reads: Sequence[PlateRead], look_up: Callable[[PlateRead], object]) -> dict[str, float]:
@@ -115,12 +131,12 @@ def _published(
     made_in: list[float] = []
     figures: dict[str, float] = {}
     started = time.perf_counter()
-    base = _list(_clocked(_entries(entries, wildcards, seed), made_in), 1, key, PLAIN)
+    base = publish(_clocked(_entries(entries, wildcards, seed), made_in), 1, key, PLAIN)
     figures["publish_s"] = time.perf_counter() - started - sum(made_in)
     figures["publish_peak_rss_bytes"] = _peak_rss_bytes()
     figures["wire_bytes"] = len(base)
-    (folder / _WIRE).write_bytes(base)
-    figures |= _extras(_list(_entries(entries, wildcards, seed), 1, key, EVERYTHING))
+    (folder / WIRE).write_bytes(base)
+    figures |= _extras(publish(_entries(entries, wildcards, seed), 1, key, EVERYTHING))
     one = next(_entries(1, 0, seed + 1))
     lists = {
         1: chain(_entries(entries, wildcards, seed), [replace(one, pattern="NEW1")]),
@@ -130,7 +146,7 @@ def _published(
         ),
     }
     for sequence, (changed, listed) in enumerate(lists.items(), 2):
-        new = _list(listed, sequence, key, PLAIN)
+        new = publish(listed, sequence, key, PLAIN)
         started = time.perf_counter()
         delta = encode_delta(base, new, key=key)
         figures[f"delta_{changed}_publish_s"] = time.perf_counter() - started
@@ -140,7 +156,8 @@ def _published(
     return figures
 
 
-def _list(entries: Iterable[Entry], sequence: int, key: Ed25519PrivateKey, carried: Carried) -> bytes:
+def publish(entries: Iterable[Entry], sequence: int, key: Ed25519PrivateKey, carried: Carried) -> bytes:
+    """Return the list number *sequence*, signed, as it travels; in force at NOW."""
     return encode_snapshot(
         entries,
         sequence=sequence,
@@ -162,24 +179,27 @@ def _extras(data: bytes) -> dict[str, float]:
     return figures
 
 
-def _in_a_process(step: str, folder: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "edge.bench_hotlist", step, str(folder)]
-    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return found
+def in_a_process(module: str, step: str, folder: Path) -> Any:
+    """Return what *module*, run by itself with *step* and *folder*, prints as JSON.
+
+    Raises CalledProcessError if it fails; what it said of that is on standard error.
+    """
+    command = [sys.executable, "-m", module, step, str(folder)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def _step(step: str, folder: Path) -> dict[str, float]:
     """Do one *step* with the files in *folder*; return its seconds, and the peak memory of this process."""
-    store = _store(folder)
+    store = open_store(folder)
     imported_bytes = _peak_rss_bytes()
     if step.startswith("delta"):
         store.load()
     started, cpu_started = time.perf_counter(), time.process_time()
     # As a unit does it: from the bytes of a download to a list that survives a power cut, opened.
     if step == "install":
-        store.install((folder / _WIRE).read_bytes(), _NOW)
+        store.install((folder / WIRE).read_bytes(), NOW)
     elif step.startswith("delta"):
-        store.install_delta((folder / step).read_bytes(), _NOW)
+        store.install_delta((folder / step).read_bytes(), NOW)
     elif step == "ready":
         snapshot = store.load()
         assert snapshot is not None  # installed before
@@ -197,8 +217,9 @@ def _step(step: str, folder: Path) -> dict[str, float]:
     return figures
 
 
-def _store(folder: Path) -> HotlistStore:
-    keys = [Ed25519PublicKey.from_public_bytes((folder / _PUBLIC_KEY).read_bytes())]
+def open_store(folder: Path) -> HotlistStore:
+    """Return the store in *folder*, which holds the file PUBLIC_KEY too; its storage key is a fixed one."""
+    keys = [Ed25519PublicKey.from_public_bytes((folder / PUBLIC_KEY).read_bytes())]
     return HotlistStore(folder, storage_key=bytes(32), keys=keys, config=HotlistConfig())
 
 
@@ -213,7 +234,7 @@ def _match_times(hotlist: Hotlist, reads: Sequence[PlateRead], name: str) -> dic
     met = dict.fromkeys(MatchKind, 0)
     for read in reads:
         started, cpu_started = time.perf_counter_ns(), time.thread_time_ns()
-        hits = hotlist.match(read, _NOW)
+        hits = hotlist.match(read, NOW)
         cpu_times.append(time.thread_time_ns() - cpu_started)
         times.append(time.perf_counter_ns() - started)
         for kind in {hit.kind for hit in hits}:
@@ -289,7 +310,7 @@ def _strangers(count: int, seed: int, unsure: bool = False) -> list[PlateRead]:
 
 
 def _read(plate: str, positions: tuple[Position, ...] | None = None) -> PlateRead:
-    moment = Moment(_NOW, 0, "bench", TimeQuality.SYNCHRONISED)
+    moment = Moment(NOW, 0, "bench", TimeQuality.SYNCHRONISED)
     return PlateRead(
         read_id="bench",
         camera="bench",
@@ -319,9 +340,19 @@ def _misread(plate: str, seed: int) -> PlateRead:
     return _read(text, tuple(positions))
 
 
+def main() -> None:
+    """Print the figures for the sizes on the command line, then those of other ways to hold the list."""
+    from edge.bench_rivals import tables  # it needs what stands here
+
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for figure, value in bench_in(folder, *map(int, sys.argv[1:])).items():
+            print(f"{figure:38}{value:>16,.0f}" if abs(value) >= 1000 else f"{figure:38}{value:>16.3f}")
+        print(*tables(folder), sep="\n")
+
+
 if __name__ == "__main__":
-    if len(sys.argv) == 3:  # what `_in_a_process` starts
+    if len(sys.argv) == 3:  # what `in_a_process` starts
         print(json.dumps(_step(sys.argv[1], Path(sys.argv[2]))))
     else:
-        for figure, value in bench(*map(int, sys.argv[1:])).items():
-            print(f"{figure:38}{value:>16,.0f}" if abs(value) >= 1000 else f"{figure:38}{value:>16.3f}")
+        main()
