@@ -27,13 +27,11 @@ from sync.errors import NotPublishedError, RefusedError, SyncError, TrustLostErr
 from sync.trust import TrustState
 from sync.trust_fetch import Progress
 from sync.trust_source import Source, ToldSource
-from sync.trust_values import Target, Trusted
+from sync.trust_values import DELTA_KIND, LIST_PATH, URGENT_PATH, Target, Trusted
 
 LOOK_EVERY_S = 900.0
 """How often the server is asked where no broker tells; hotlists are renewed a few times a day."""
 RETRY_AFTER_S = 60.0
-LIST_PATH, URGENT_PATH = "hotlist/list", "hotlist/urgent"
-DELTA_KIND = "hotlist-delta"
 
 log = structlog.get_logger(__name__)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -14,10 +15,17 @@ from server.desk import Desk
 from server.errors import ServerError
 from server.intake import Intake
 from server.listeners import bind, notify, serve
+from server.local_books import LocalBooks
+from server.local_publishing import Bringing
 from server.pages import pages_app
+from server.publications import Publications
 from server.unit_port import unit_app
 
 ANNOUNCE_EVERY_S = 0.5
+"""A car hears of a new publication within a second. Looking costs one `stat`."""
+KEEP_EVERY_S = 30.0
+"""It reads all metadata, and seldom finds anything: a list whose command was cut off, and twice a day a
+timestamp of which half is over."""
 _log = structlog.get_logger(__name__)
 
 
@@ -47,38 +55,47 @@ def run(root: Path, host: str, port: int, admin_port: int) -> None:
         _log.info("ready", **ports)
         notify("READY=1")
 
-    units = (unit_app(intake, department.publications, clock.now), unit_socket)
+    books = LocalBooks(department.engine, department.keys, intake)
+    units = (unit_app(intake, books, department.publications, clock.now), unit_socket)
     people = (pages_app(desk), people_socket)
-    asyncio.run(serve(units, people, department.folder.keys, ready, lambda: _announce(department)))
+    asyncio.run(serve(units, people, department.folder.keys, ready, lambda: _tend(department)))
     _log.info("stopped")
     department.engine.dispose()
 
 
-async def _announce(department: Department) -> None:
+async def _tend(department: Department) -> None:
     """Keep the publication fresh, and tell units of each new one, whichever process published it."""
-    publications, link = department.publications, None
-    if department.settings.mqtt.host:
-        link = BrokerLink(
-            department.settings.mqtt,
-            department.folder.keys,
-            department.engine,
-            publications,
-            clock.now,
-        )
-        link.start()
+    publications, bringing = department.publications, Bringing(department)
+
+    def keep() -> None:
+        # Usually the command that published the list has done it; after a crash in between this does.
+        publications.bring_list(department.hotlists, department.keys, clock.now())
+        publications.keep_fresh(clock.now())
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_again_and_again(KEEP_EVERY_S, keep))
+        tasks.create_task(_again_and_again(ANNOUNCE_EVERY_S, lambda: bringing.step(clock.now())))
+        if department.settings.mqtt.host:
+            tasks.create_task(_announce(department, publications))
+
+
+async def _announce(department: Department, publications: Publications) -> None:
+    """Tell units of each new publication, however long the next one takes to be made."""
+    link = BrokerLink(
+        department.settings.mqtt, department.folder.keys, department.engine, publications, clock.now
+    )
+    link.start()
     try:
-        while True:
-            try:
-                # Usually the command that published the list has done it; after a crash in between this does.
-                await asyncio.to_thread(
-                    publications.bring_list, department.hotlists, department.keys, clock.now()
-                )
-                await asyncio.to_thread(publications.keep_fresh, clock.now())
-                if link is not None:
-                    await asyncio.to_thread(link.announce)
-            except ServerError as error:
-                _log.error("publication not fresh", why=str(error))
-            await asyncio.sleep(ANNOUNCE_EVERY_S)
+        await _again_and_again(ANNOUNCE_EVERY_S, link.announce)
     finally:
-        if link is not None:
-            link.stop()
+        link.stop()
+
+
+async def _again_and_again(every_s: float, act: Callable[[], object]) -> None:
+    """Call *act* in a thread, now and *every_s* after each end; a failure is logged, and tried again."""
+    while True:
+        try:
+            await asyncio.to_thread(act)
+        except ServerError as error:
+            _log.error("publication not fresh", why=str(error))
+        await asyncio.sleep(every_s)

@@ -44,6 +44,8 @@ vehicles = true
 case_numbers = true
 times = true
 record_ids = false
+# A feed or list that would keep less of its entries waits for a second person's approval; 1 to 100.
+least_share_percent = 50
 """
 
 
@@ -73,7 +75,8 @@ class Department:
     @property
     def hotlists(self) -> Hotlists:
         """Its feeds and snapshots."""
-        return Hotlists(self.engine, self.folder.hotlists, carried=self.carried)
+        least_share = self.settings.hotlist.least_share_percent / 100
+        return Hotlists(self.engine, self.folder.hotlists, least_share, carried=self.carried)
 
     @property
     def carried(self) -> Carried:

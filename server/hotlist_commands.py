@@ -99,6 +99,9 @@ def hotlist_publish(
     urgent: Annotated[
         bool, typer.Option("--urgent", help="Only the feeds called urgent or urgent-…, at once.")
     ] = False,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Make a long list whole, though a change would do: a minute.")
+    ] = False,
     root: RootOption = DEFAULT_ROOT,
 ) -> None:
     """Sign all feeds as the next snapshot. A running server tells the units of it.
@@ -119,6 +122,7 @@ def hotlist_publish(
         actor=console_person(),
         now=now,
         sequence=sequence,
+        whole=whole,
     )
     department.publications.bring_list(department.hotlists, department.keys, clock.now())
     typer.echo(f"snapshot {published.sequence}: {published.entries} entries, {published.bytes} bytes")

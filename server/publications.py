@@ -1,4 +1,5 @@
-"""What the department's server puts before its units: its lists, and hourly proof that nothing is held back.
+"""What the department's server puts before its units: its lists, and proof that nothing is held back from
+them, which is signed anew every half day.
 
     updates/public/       what units fetch: metadata and targets (TUF)
     updates/persons/      the three keys of root and targets as they are made; each belongs to another person
@@ -6,46 +7,51 @@
     keys/updates-*.pem    the keys with which the server signs by itself
 
 Units go from one list to the next by its change alone (`hotlist/delta-N`), and take a whole list
-(`hotlist/list`) where a change is missing. `hotlist/urgent` is short, always whole, and fetched first.
+(`hotlist/list`), the newest there is, where a change is missing. `hotlist/urgent` is short, always whole, and
+fetched first.
 """
 
 import re
 import shutil
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tuf.api.metadata import Targets
 
-from hotlist_cache.delta import encode_delta
 from hotlist_cache.entry import Entry
 from hotlist_cache.header import verify_header
 from hotlist_cache.publishing import Carried, encode_snapshot
-from server.errors import HotlistRefusedError, StoreUnavailableError
+from server.errors import StoreUnavailableError
 from server.hotlists import Hotlists
 from server.keys import DepartmentKeys
+from server.list_files import drop_files, way_to
 from server.repository import Repository
-from server.repository_keys import make_key_file, pem_uri
-from server.repository_publication import Lifetimes, in_force
+from server.repository_keys import Secrets, make_key_file, pem_uri
+from server.repository_publication import Publication, in_force
 from server.repository_signing import sign_file
-from sync.trust_values import Label, parse_label
+from sync.trust_values import DELTA_KIND, DELTA_PREFIX, LIST_KIND, LIST_PATH, URGENT_PATH, Label, parse_label
 
-LIST_PATH, URGENT_PATH, DELTA_PREFIX = "hotlist/list", "hotlist/urgent", "hotlist/delta-"
 DELTAS_KEPT = 400
 """A unit that was off for longer than so many changes takes the whole list."""
+FILES_KEPT = timedelta(days=30)
+"""Of lists that were replaced, for whoever asks what was in force: units need them no more."""
 PERSONS = ("person-1", "person-2", "person-3")
 ONLINE = ("hotlist", "snapshot", "timestamp")
 _PUBLIC = re.compile(r"(metadata|targets)(/[A-Za-z0-9][A-Za-z0-9._-]{0,200}){1,4}")
 
 
 class Publications:
-    """The repository as the server uses it. Several processes may."""
+    """The repository as the server uses it. Threads and processes may share it: one publishes at a time."""
 
     def __init__(self, root: Path) -> None:
-        """*root* is the repository's folder. Raises RepositoryRefusedError if its keys cannot be read."""
-        self.repository = Repository(root)
+        """*root* is the repository's folder, in the department's."""
+        self.repository = Repository(root, within=root.parent)
         self._root = root
+        self._timestamp: tuple[tuple[int, int, int], bytes] | None = None
+        """The timestamp last read, and by what its file is known again."""
 
     def found(self, keys: Path, now: datetime) -> None:
         """Make keys and the first publication, which holds nothing yet."""
@@ -79,9 +85,19 @@ class Publications:
         return [(role, file.version, file.metadata.signed.expires) for role, file in sorted(files.items())]
 
     def timestamp(self) -> bytes | None:
-        """Return the newest signed timestamp; None before the first publication."""
+        """Return the newest signed timestamp; None before the first publication. Cheap: it is read only when
+        its file is another one."""
         path = self.repository.folder.metadata / "timestamp.json"
-        return path.read_bytes() if path.exists() else None
+        try:
+            file = path.stat()
+            seen = (file.st_ino, file.st_mtime_ns, file.st_size)
+            known = self._timestamp
+            if known is None or known[0] != seen:
+                # If it is replaced in between, it is read once more the next time.
+                self._timestamp = known = (seen, path.read_bytes())
+        except FileNotFoundError:
+            return None
+        return known[1]
 
     def path_of(self, name: str) -> Path | None:
         """Return the file of the publication that units call *name*, or None."""
@@ -91,28 +107,38 @@ class Publications:
         return path if path.is_file() else None
 
     def bring_list(self, hotlists: Hotlists, keys: DepartmentKeys, now: datetime) -> bool:
-        """Publish the newest list, and the change that leads to it from the one before; return whether there
-        was anything to publish.
+        """Publish the newest list, and the changes that lead to it from the one published before; return
+        whether there was anything to publish.
 
-        Raises RepositoryRefusedError or SigningFailedError, and publishes nothing.
+        Raises HotlistRefusedError if its files are gone, StoreUnavailableError if the disk fails,
+        RepositoryRefusedError or SigningFailedError; and publishes nothing.
         """
-        newest, label = hotlists.newest(), self._labels().get(LIST_PATH)
-        if newest is None or (label is not None and label.sequence >= newest.sequence):
-            return False
-        path = hotlists.path_of(newest.sequence)
-        if path is None:
-            raise HotlistRefusedError(f"list {newest.sequence} is gone from the disk: publish again")
-        self.repository.put_target(LIST_PATH, path, Label("hotlist", newest.sequence), now)
-        before = None if label is None else hotlists.path_of(label.sequence)
-        if before is not None and label is not None:
-            delta = encode_delta(before.read_bytes(), path.read_bytes(), key=keys.hotlist)
-            change = Label("hotlist-delta", newest.sequence, base=label.sequence)
-            self._put(f"{DELTA_PREFIX}{newest.sequence}", delta, change, now)
-        deltas = sorted(each.sequence for each in self._labels().values() if each.kind == "hotlist-delta")
-        for sequence in deltas[:-DELTAS_KEPT]:
-            self.repository.remove_target(f"{DELTA_PREFIX}{sequence}", now)
-        self.repository.publish(now, _no_secrets)
-        return True
+        with self._publishing():
+            newest, labels = hotlists.newest(), self._labels()
+            lists = {path: label for path, label in labels.items() if path != URGENT_PATH}
+            published = max((label.sequence for label in lists.values()), default=0)
+            if newest is None or newest.sequence <= published:
+                return False
+            way = way_to(hotlists, newest.sequence, published, [keys.hotlist.public_key()])
+            whole = lists[LIST_PATH].sequence if LIST_PATH in lists else 0
+            if way.whole is not None:
+                whole = way.whole.sequence
+                self.repository.put_target(
+                    LIST_PATH, way.whole.path, Label(LIST_KIND, whole), now, shared=True
+                )
+            for change in way.changes:
+                label = Label(DELTA_KIND, change.sequence, base=change.base)
+                path = f"{DELTA_PREFIX}{change.sequence}"
+                self.repository.put_target(path, change.path, label, now, shared=True)
+            deltas = sorted(label.sequence for label in lists.values() if label.kind == DELTA_KIND)
+            deltas += [change.sequence for change in way.changes]
+            for sequence in deltas[:-DELTAS_KEPT]:
+                if sequence <= whole:  # without the others nobody would come from the whole list to this one
+                    self.repository.remove_target(f"{DELTA_PREFIX}{sequence}", now)
+            self.repository.publish(now, _no_secrets)
+            bases = [change.base for change in way.changes if change.sequence == newest.sequence]
+            drop_files(way.folder, {newest.sequence, whole, *bases}, now - FILES_KEPT)
+            return True
 
     def publish_urgent(
         self,
@@ -125,22 +151,43 @@ class Publications:
     ) -> int:
         """Publish *entries* as the whole urgent list and return how many it holds.
 
-        Raises RepositoryRefusedError or SigningFailedError, and publishes nothing.
+        Raises StoreUnavailableError if the disk fails, RepositoryRefusedError or SigningFailedError; and
+        publishes nothing.
         """
-        before = self._labels().get(URGENT_PATH)
-        sequence = 1 if before is None else before.sequence + 1
-        data = encode_snapshot(
-            entries,
-            sequence=sequence,
-            issued_at=now,
-            expires_at=expires_at,
-            key=keys.hotlist,
-            shrink_approved=True,  # it is short, and often empty: nobody takes it for truncated
-            carried=carried,
-        )
-        self._put(URGENT_PATH, data, Label("hotlist", sequence, urgent=True), now)
-        self.repository.publish(now, _no_secrets)
-        return verify_header(data, [keys.hotlist.public_key()])[0].count
+        with self._publishing(), TemporaryDirectory() as folder:
+            before = self._labels().get(URGENT_PATH)
+            sequence = 1 if before is None else before.sequence + 1
+            data = encode_snapshot(
+                entries,
+                sequence=sequence,
+                issued_at=now,
+                expires_at=expires_at,
+                key=keys.hotlist,
+                shrink_approved=True,  # it is short, and often empty: nobody takes it for truncated
+                carried=carried,
+            )
+            file = Path(folder) / "urgent"
+            file.write_bytes(data)
+            self.repository.put_target(URGENT_PATH, file, Label(LIST_KIND, sequence, urgent=True), now)
+            self.repository.publish(now, _no_secrets)
+            return verify_header(data, [keys.hotlist.public_key()])[0].count
+
+    def publish(self, now: datetime, secrets: Secrets) -> Publication:
+        """Put all that persons have signed in force. For the rest see `Repository.publish`."""
+        with self._publishing():
+            return self.repository.publish(now, secrets)
+
+    def keep_fresh(self, now: datetime) -> bool:
+        """Sign anew what would else run out; return whether that was due.
+
+        Raises StoreUnavailableError if the disk fails, RepositoryRefusedError, SigningFailedError.
+        """
+        with self._publishing():
+            if not self.repository.fades(now):
+                return False
+            self.repository.publish(now, _no_secrets)
+            self.repository.prune(now)
+            return True
 
     def export(self, out: Path) -> int:
         """Copy to the new folder *out* what a unit without a network needs; return how many bytes.
@@ -164,27 +211,19 @@ class Publications:
                 size += shutil.copyfile(path, place).stat().st_size
         return size
 
-    def keep_fresh(self, now: datetime) -> bool:
-        """Sign anew what would else run out; return whether that was due.
+    @contextmanager
+    def _publishing(self) -> Iterator[None]:
+        """Keep others from publishing meanwhile: the command line and the running server both do.
 
-        Raises StoreUnavailableError if the disk fails, RepositoryRefusedError, SigningFailedError.
+        What is in force is to be read in here, for it may be what another has just published.
         """
-        folder = self.repository.folder
         try:
-            timestamp = folder.timestamp()
-            if timestamp is None or not Lifetimes().half_gone(timestamp.signed, "timestamp", now):
-                return False
-            self.repository.publish(now, _no_secrets)
-            self.repository.prune(now)
+            with self.repository.folder.locked("publishing.lock"):
+                # Left by one that was cut off. Whatever it holds and still counts is drafted again.
+                self.repository.folder.draft_path("hotlist").unlink(missing_ok=True)
+                yield
         except OSError as error:
-            raise StoreUnavailableError(f"publication not signed anew ({error.strerror})") from error
-        return True
-
-    def _put(self, path: str, data: bytes, label: Label, now: datetime) -> None:
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / "target"
-            file.write_bytes(data)
-            self.repository.put_target(path, file, label, now)
+            raise StoreUnavailableError(f"nothing was published ({error.strerror})") from error
 
     def _targets(self) -> dict[str, str]:
         """Return where units fetch each target in force, by its path."""

@@ -21,7 +21,15 @@ from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Role, Root, T
 from server.repository_errors import RepositoryRefusedError
 from server.repository_folder import RepositoryFolder
 from server.repository_keys import KeyRing, NamedKey, Secrets
-from server.repository_publication import InForce, Lifetimes, Publication, Publisher, in_force, is_complete
+from server.repository_publication import (
+    LIFETIMES,
+    InForce,
+    Lifetimes,
+    Publication,
+    Publisher,
+    in_force,
+    is_complete,
+)
 from server.repository_signing import AnyMetadata, describe, read_metadata
 from sync.trust_values import Label, parse_label
 
@@ -34,11 +42,17 @@ ONLINE = ("hotlist", "snapshot", "timestamp")
 class Repository:
     """The department's repository on disk. Several processes may use it: each change takes the lock."""
 
-    def __init__(self, root: Path, lifetimes: Lifetimes | None = None) -> None:
-        """*root* is the repository's folder. Raises RepositoryRefusedError if its keys cannot be read."""
+    def __init__(self, root: Path, lifetimes: Lifetimes = LIFETIMES, *, within: Path | None = None) -> None:
+        """*root* is the repository's folder, *within* the one that is moved as a whole, with its keys."""
         self.folder = RepositoryFolder(root)
-        self._lifetimes = lifetimes or Lifetimes()
-        self.ring = KeyRing(self.folder.keys)
+        self._lifetimes = lifetimes
+        self._within = within
+
+    @property
+    def ring(self) -> KeyRing:
+        """The keys that it knows. Raises RepositoryRefusedError if they cannot be read."""
+        # Read each time: the command line adds keys while the server runs.
+        return KeyRing(self.folder.keys, self._within)
 
     def found(self, holders: Mapping[str, Sequence[str]], now: datetime, *, threshold: int = 2) -> None:
         """Draft the first root and targets; once they are signed, `publish` makes the repository.
@@ -69,8 +83,10 @@ class Repository:
             self.folder.write_draft("root", AnyMetadata(root))
             self.folder.write_draft("targets", AnyMetadata(targets))
 
-    def put_target(self, path: str, file: Path, label: Label, now: datetime) -> None:
+    def put_target(self, path: str, file: Path, label: Label, now: datetime, *, shared: bool = False) -> None:
         """Draft that the target *path* is *file* from now on. Units see it after the next `publish`.
+
+        *shared*: the file may be published itself, not a copy, for nobody ever writes to it again.
 
         Raises RepositoryRefusedError if path or label cannot be, the file is empty, or its sequence does not
         rise.
@@ -93,7 +109,7 @@ class Repository:
                 raise RepositoryRefusedError(
                     f"{path}: sequence {label.sequence} does not follow {former.custom['sequence']}"
                 )
-            self.folder.keep_target(path, digest, file)
+            self.folder.keep_target(path, digest, file, shared=shared)
             targets.targets[path] = TargetFile(length, {"sha256": digest}, path, {"custom": label.custom()})
             self.folder.write_draft(_role_of(path), metadata)
 
@@ -192,14 +208,19 @@ class Repository:
     def publish(self, now: datetime, secrets: Secrets, *, skip: int = 0) -> Publication:
         """Put all that is complete in force, with snapshot and timestamp signed anew; return it.
 
-        Also to be called when nothing changed, well before the timestamp runs out (hourly): units then know
-        that nothing is held back from them. *skip*: see `renew`; for the online roles.
+        Also to be called when nothing changed, once `fades`: units then know that nothing is held back from
+        them. *skip*: see `renew`; for the online roles.
 
         Raises RepositoryRefusedError, and publishes nothing, if nothing is complete or units would refuse it;
         SigningFailedError if an online key cannot be used.
         """
         with self.folder.locked():
             return Publisher(self.folder, self.ring, self._lifetimes, now).publish(secrets, skip)
+
+    def fades(self, now: datetime) -> bool:
+        """Whether the timestamp has less than half of its time left; False before the first publication."""
+        timestamp = self.folder.timestamp()
+        return timestamp is not None and self._lifetimes.half_gone(timestamp.signed, "timestamp", now)
 
     def due(self, now: datetime, within: timedelta) -> dict[str, datetime]:
         """Return the roles in force that run out *within* this time, with the moment: persons must meet."""

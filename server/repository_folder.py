@@ -1,7 +1,8 @@
 """The repository's files.
 
     keys.json                    public keys and where the private ones are
-    lock                         held by whoever changes something
+    lock                         held by whoever changes something, for each step
+    publishing.lock              held by whoever publishes lists, from the first draft to the last file
     drafts/<role>.json           the next version of a role, perhaps half-signed
     public/metadata/timestamp.json, <version>.<role>.json
     public/targets/<folder>/<sha256>.<name>
@@ -51,10 +52,10 @@ class RepositoryFolder:
         return self.root / "drafts" / f"{role}.json"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from changing anything meanwhile."""
+    def locked(self, name: str = "lock") -> Iterator[None]:
+        """Keep other threads and processes out that ask for the lock *name*. Not to be asked for twice."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.root / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -102,10 +103,13 @@ class RepositoryFolder:
         """Return the snapshot of *timestamp*."""
         return Metadata[Snapshot].from_bytes(self.read(f"{timestamp.snapshot_meta.version}.snapshot.json"))
 
-    def keep_target(self, path: str, sha256: str, source: Path) -> None:
-        """Copy *source* to where units fetch the target *path* from."""
+    def keep_target(self, path: str, sha256: str, source: Path, *, shared: bool = False) -> None:
+        """Put *source* where units fetch the target *path* from: a copy of it, or with *shared* the same
+        file under a second name where the disk can do that."""
         folder, _, name = path.rpartition("/")
         place = self.targets / folder / f"{sha256}.{name}"
+        if shared and _linked(source, place):
+            return
         with source.open("rb") as file, replacing(place) as copy:
             shutil.copyfileobj(file, copy)
 
@@ -117,3 +121,23 @@ class RepositoryFolder:
                 path.unlink()
                 count += 1
         return count
+
+
+def _linked(source: Path, place: Path) -> bool:
+    """Let *place* be the file *source*, durably; return whether that can be."""
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = place.with_name(f".{place.name}.{os.getpid()}.new")
+    try:
+        draft.unlink(missing_ok=True)
+        os.link(source, draft)
+        draft.replace(place)
+    except OSError:
+        return False  # another disk, or one without links: what else is wrong, the copy will say
+    finally:
+        draft.unlink(missing_ok=True)
+    folder = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return True

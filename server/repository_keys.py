@@ -1,6 +1,7 @@
 """The keys behind the department's publications: public halves here, private halves where a URI says.
 
     pem:/media/anna/targets.pem       a file, PKCS #8 PEM; encrypted (a person's) or not (an online key's)
+    pem:../keys/updates-hotlist.pem   one that is moved and restored with the repository: from its folder on
     hsm:2?label=ALPR                  an HSM or smart card through PKCS #11 (python-pkcs11, PYKCS11LIB)
     awskms: gcpkms: azurekms: hv:     a key management service, through securesystemslib's signers
 
@@ -8,6 +9,7 @@
 """
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,19 +45,24 @@ class NamedKey:
     name: str
     public: Key
     uri: str
+    """Never relative."""
 
 
 class KeyRing:
     """The keys that a repository knows, in one file."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises RepositoryRefusedError if the file is there and is not a list of keys."""
+    def __init__(self, path: Path, within: Path | None = None) -> None:
+        """Key files in the folder *within*, else in that of *path*, are remembered by how they lie to *path*.
+
+        Raises RepositoryRefusedError if the file is there and is not a list of keys.
+        """
         self._path = path
+        self._within = within or path.parent
         self._keys: dict[str, NamedKey] = {}
         try:
             for name, fields in json.loads(path.read_bytes()).items():
                 public = Key.from_dict(fields["keyid"], fields["public"])
-                self._keys[name] = NamedKey(name, public, fields["uri"])
+                self._keys[name] = NamedKey(name, public, self._found(fields["uri"]))
         except FileNotFoundError:
             pass
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -75,11 +82,23 @@ class KeyRing:
                 raise RepositoryRefusedError(f"key {name}: known already, as {known.name}")
         self._keys[name] = NamedKey(name, public, uri)
         content: dict[str, Any] = {
-            key.name: {"keyid": key.public.keyid, "public": key.public.to_dict(), "uri": key.uri}
+            key.name: {"keyid": key.public.keyid, "public": key.public.to_dict(), "uri": self._kept(key.uri)}
             for key in self._keys.values()
         }
         with replacing(self._path) as file:
             file.write(json.dumps(content, indent=2).encode())
+
+    def _found(self, uri: str) -> str:
+        """Return *uri* as it is used, from what `_kept` gave."""
+        scheme, _, place = uri.partition(":")
+        return pem_uri(self._path.parent / place) if scheme == PEM_SCHEME else uri
+
+    def _kept(self, uri: str) -> str:
+        """Return *uri* as it is written: a department's folder may be restored elsewhere."""
+        scheme, _, place = uri.partition(":")
+        if scheme != PEM_SCHEME or not _plain(Path(place)).is_relative_to(_plain(self._within)):
+            return uri
+        return f"{PEM_SCHEME}:{os.path.relpath(_plain(Path(place)), _plain(self._path.parent))}"
 
     def named(self, name: str) -> NamedKey:
         """Return the key of that name. Raises RepositoryRefusedError if there is none."""
@@ -114,7 +133,25 @@ def make_key_file(path: Path, passphrase: str | None) -> Key:
 
 def pem_uri(path: Path) -> str:
     """Return the URI of a key file."""
-    return f"{PEM_SCHEME}:{path.absolute()}"
+    return f"{PEM_SCHEME}:{_plain(path)}"
+
+
+def key_in_file(name: str, path: Path, secrets: Secrets) -> NamedKey:
+    """Return the key in the file *path*, for whoever has no list of keys at hand.
+
+    Raises SigningFailedError if the file cannot be read or opened.
+    """
+    pem = _read(name, path)
+    try:
+        private = load_pem_private_key(pem, _passphrase(name, pem, secrets))
+        return NamedKey(name, CryptoSigner(private).public_key, pem_uri(path))
+    except (ValueError, TypeError, UnsupportedAlgorithm, SslibError):
+        # No cause, as below.
+        raise SigningFailedError(f"key {name}: wrong passphrase, or {path} is not a private key") from None
+
+
+def _plain(path: Path) -> Path:
+    return Path(os.path.normpath(path.absolute()))
 
 
 def signer_of(key: NamedKey, secrets: Secrets) -> Signer:
@@ -139,14 +176,10 @@ def failed(name: str, error: Exception) -> SigningFailedError:
 
 
 def _pem_signer(key: NamedKey, path: Path, secrets: Secrets) -> Signer:
-    try:
-        pem = path.read_bytes()
-    except OSError as error:
-        raise SigningFailedError(f"key {key.name}: {path} cannot be read ({error.strerror})") from None
+    pem = _read(key.name, path)
     if not isinstance(key.public, SSlibKey):
         raise SigningFailedError(f"key {key.name} is of a kind that a file cannot hold")
-    encrypted = b"ENCRYPTED" in pem.split(b"\n", 1)[0]
-    passphrase = secrets(f"passphrase of {key.name}").encode() if encrypted else None
+    passphrase = _passphrase(key.name, pem, secrets)
     try:
         private = load_pem_private_key(pem, passphrase)
         # Their union of key types is the library's own; the constructor checks which it is.
@@ -156,3 +189,15 @@ def _pem_signer(key: NamedKey, path: Path, secrets: Secrets) -> Signer:
         raise SigningFailedError(
             f"key {key.name}: wrong passphrase, or {path} is not the private half of its public key"
         ) from None
+
+
+def _read(name: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SigningFailedError(f"key {name}: {path} cannot be read ({error.strerror})") from None
+
+
+def _passphrase(name: str, pem: bytes, secrets: Secrets) -> bytes | None:
+    encrypted = b"ENCRYPTED" in pem.split(b"\n", 1)[0]
+    return secrets(f"passphrase of {name}").encode() if encrypted else None

@@ -46,6 +46,9 @@ class Lifetimes:
         return lifetime
 
 
+LIFETIMES = Lifetimes()
+
+
 @dataclass(frozen=True, slots=True)
 class SignedFile:
     """Metadata with the exact bytes that others name by their digest."""

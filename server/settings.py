@@ -4,7 +4,8 @@ DIR/
   server.toml            what may be edited by hand
   department.sqlite      reads, accounts, access log
   keys/                  private keys, mode 0600
-  hotlists/              published snapshots
+  hotlists/              what the feeds list, and the lists made of it
+  updates/               what units fetch: those lists, models and profiles, signed; and who signs them
   quarantine/            batches that did not open, as they came
 """
 
@@ -55,7 +56,8 @@ class BrokerSettings:
 
 @dataclass(frozen=True, slots=True)
 class HotlistSettings:
-    """`[hotlist]`: what units are given of an entry beside plate, state, list, reason, priority and source.
+    """`[hotlist]`: how much of a list may go at once, and what units are given of an entry beside plate,
+    state, list, reason, priority and source.
 
     Names, dates of birth and charges are not even taken over from a source. What is left out here never
     leaves the department, and makes a list of millions small: 8 MB for five million entries with none of it.
@@ -68,6 +70,8 @@ class HotlistSettings:
     """When an entry begins and ends. Without them it is in force as long as the list is."""
     record_ids: bool = False
     """The sources' own; otherwise an entry's id is derived from what it says."""
+    least_share_percent: int = 50
+    """1 to 100. A feed or list that would keep less of its entries waits for a second person's approval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +137,14 @@ def read_settings(path: Path) -> Settings:
     sections = ("department", "access", "mqtt", "hotlist")
     if unknown := sorted(set(raw) - set(sections)):
         raise SettingsInvalidError(f"{path}: unknown section [{unknown[0]}]: remove it or correct its name")
+    hotlist = _section(path, raw, "hotlist", HotlistSettings)
+    if hotlist.least_share_percent > 100:
+        raise SettingsInvalidError(f"{path}: [hotlist] least_share_percent must be at most 100")
     return Settings(
         department=_section(path, raw, "department", DepartmentSettings),
         access=_section(path, raw, "access", AccessSettings),
         mqtt=_section(path, raw, "mqtt", BrokerSettings),
-        hotlist=_section(path, raw, "hotlist", HotlistSettings),
+        hotlist=hotlist,
     )
 
 

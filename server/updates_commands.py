@@ -2,12 +2,14 @@
 
 import shutil
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from securesystemslib.signer import SSlibKey
+from securesystemslib.signer import Key, SSlibKey
 
 from server import clock
 from server.audit import Deed, append
@@ -16,8 +18,8 @@ from server.department import Department, console_actor, open_department
 from server.errors import SettingsInvalidError
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.repository import OFFLINE
-from server.repository_keys import make_key_file, pem_uri
-from server.repository_signing import sign_file
+from server.repository_keys import key_in_file, make_key_file, pem_uri
+from server.repository_signing import describe, read_metadata, sign_file
 from sync.trust_values import Label
 
 updates_app = typer.Typer(
@@ -59,9 +61,11 @@ def updates_make_key(
 ) -> None:
     """Make a key in a file, under a passphrase, and remember its public half."""
     passphrase = typer.prompt("passphrase", hide_input=True, confirmation_prompt=True)
-    public = make_key_file(file, passphrase)
-    open_department(root).publications.repository.ring.add(name, public, pem_uri(file))
-    typer.echo(f"key {name} is known; it stands for nothing until `alpr-server updates replace-key`")
+    try:
+        public = make_key_file(file, passphrase)
+    except OSError as error:
+        raise SettingsInvalidError(f"{file}: no key was made ({error.strerror}); name a new file") from error
+    _remember(root, name, public, pem_uri(file))
 
 
 @updates_app.command("add-key")
@@ -74,9 +78,11 @@ def updates_add_key(
     root: RootOption = DEFAULT_ROOT,
 ) -> None:
     """Remember a key that never leaves its device or service."""
-    repository = open_department(root).publications.repository
-    repository.ring.add(name, SSlibKey.from_crypto(load_pem_public_key(public.read_bytes())), uri)
-    typer.echo(f"key {name} is known; it stands for nothing until `alpr-server updates replace-key`")
+    try:
+        key = SSlibKey.from_crypto(load_pem_public_key(public.read_bytes()))
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        raise SettingsInvalidError(f"{public}: cannot be read as a public key in PEM") from error
+    _remember(root, name, key, uri)
 
 
 @updates_app.command("replace-key")
@@ -133,10 +139,23 @@ def updates_export_draft(
 
 @updates_app.command("sign")
 def updates_sign(
-    name: NameArgument, draft: Annotated[Path, typer.Argument()], root: RootOption = DEFAULT_ROOT
+    name: NameArgument,
+    draft: Annotated[Path, typer.Argument()],
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Its file, where that is now. No department's folder is asked then."),
+    ] = None,
+    root: RootOption = DEFAULT_ROOT,
 ) -> None:
-    """Sign an exported draft with a key, here or on its holder's machine."""
-    sign_file(draft, open_department(root).publications.repository.ring.named(name), _ask)
+    """Sign an exported draft with a key, here or on its holder's machine. Says what the draft says first."""
+    for line in describe(read_metadata(draft).signed, None):
+        typer.echo(line)
+    ask = cache(_ask)
+    if key is not None:
+        named = key_in_file(name, key, ask)
+    else:
+        named = open_department(root).publications.repository.ring.named(name)
+    sign_file(draft, named, ask)
     typer.echo(f"{draft} is signed with {name}")
 
 
@@ -156,12 +175,17 @@ def updates_import_signed(
 def updates_publish(root: RootOption = DEFAULT_ROOT) -> None:
     """Put everything that is signed in force; units are told of it."""
     department = open_department(root)
-    published = department.publications.repository.publish(clock.now(), _ask)
+    published = department.publications.publish(clock.now(), _ask)
     versions = dict(published.trusted.versions)
     _log(department, "updates.publish", {"versions": versions})
     typer.echo("in force: " + ", ".join(f"{role} {version}" for role, version in sorted(versions.items())))
     for role in published.waiting:
         typer.echo(f"not in it: the draft of {role} lacks signatures")
+
+
+def _remember(root: Path, name: str, public: Key, uri: str) -> None:
+    open_department(root).publications.repository.ring.add(name, public, uri)
+    typer.echo(f"key {name} is known; it stands for nothing until `alpr-server updates replace-key`")
 
 
 def _require_offline(role: str) -> None:

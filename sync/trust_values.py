@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-FOLDERS = {"hotlist": "hotlist", "hotlist-delta": "hotlist", "model": "models", "profile": "profiles"}
+LIST_PATH, URGENT_PATH = "hotlist/list", "hotlist/urgent"
+"""The newest list that travels whole; the short one that is fetched first."""
+LIST_KIND, DELTA_KIND = "hotlist", "hotlist-delta"
+DELTA_PREFIX = "hotlist/delta-"
+"""Before the sequence of the list that the change leads to."""
+FOLDERS = {LIST_KIND: "hotlist", DELTA_KIND: "hotlist", "model": "models", "profile": "profiles"}
 """The kinds of targets, and the first part of their paths."""
 
 MAX_NUMBER = 2**53 - 1
