@@ -1,8 +1,8 @@
 """The access log: who did or saw what, when, why and from where. Appended, never changed.
 
 Each entry holds the SHA-256 of the one before it and of itself, so an entry that was altered, removed or put
-in between breaks the chain from there on. The chain alone cannot show that its newest entries were cut off:
-an auditor notes the head (`sequence:digest`) and gives it to the next verification.
+in between breaks the chain from there on. The chain alone cannot show that its newest entries were cut off or
+written anew: for that its head is signed, and kept elsewhere (`audit_checkpoints`).
 """
 
 import hashlib
@@ -72,15 +72,19 @@ def append(connection: Connection, deed: Deed, now: datetime) -> AuditHead:
     return AuditHead(sequence, digest)
 
 
-def verify(connection: Connection, noted: AuditHead | None = None) -> AuditHead:
-    """Return the head of an unbroken log; sequence 0 if it is empty.
+def verify(
+    connection: Connection, noted: AuditHead | None = None, *, after: AuditHead | None = None
+) -> AuditHead:
+    """Return the head of an unbroken log; sequence 0 if it is empty. With *after* only what follows that
+    entry is looked at.
 
     Raises AuditBrokenError naming the first entry that does not fit, or if the entry *noted* at an earlier
     verification is gone or another.
     """
-    head = AuditHead(0, _START)
+    head = AuditHead(0, _START) if after is None else after
     noted_seen = noted is None or (noted.sequence, noted.digest) == (0, _START)
-    for found in connection.execute(select(audit).order_by(audit.c.sequence)):
+    following = select(audit).where(audit.c.sequence > head.sequence).order_by(audit.c.sequence)
+    for found in connection.execute(following):
         row = found._asdict()
         if row["sequence"] != head.sequence + 1:
             raise AuditBrokenError(f"entry {head.sequence + 1} is missing: the next one is {row['sequence']}")

@@ -153,9 +153,7 @@ def test_list_that_nobody_could_come_to_is_refused_with_a_remedy_that_helps(
     change.unlink() if content is None else change.write_bytes(content)
     listed(department, *plates, "TEST5", "TEST6")
     before = department.publications.timestamp()
-    with pytest.raises(
-        HotlistRefusedError, match=r"list 2 is gone from the disk.*--whole"
-    ):
+    with pytest.raises(HotlistRefusedError, match=r"list 2 is gone from the disk.*--whole"):
         brought(department)
     assert department.publications.timestamp() == before
     listed(department, *plates, "TEST5", "TEST6", "TEST7", whole=True)
