@@ -25,6 +25,7 @@ from server.errors import ServerError, SettingsInvalidError
 from server.hotlist_commands import DEFAULT_ROOT, RootOption, hotlist_app
 from server.logs import set_up_logs
 from server.report import holdings
+from server.transfer_commands import transfer_app
 from server.updates_commands import updates_app
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The department's side.")
@@ -32,6 +33,7 @@ user_app = typer.Typer(no_args_is_help=True, help="Accounts of the pages.")
 audit_app = typer.Typer(no_args_is_help=True, help="The access log.")
 app.add_typer(hotlist_app, name="hotlist")
 app.add_typer(updates_app, name="updates")
+app.add_typer(transfer_app, name="transfer")
 app.add_typer(user_app, name="user")
 app.add_typer(audit_app, name="audit")
 

@@ -7,7 +7,8 @@
 A read with a receipt stays while the unit itself can open it, for its local window (`sync.window`), and no
 longer: what only the department can open is held there.
 
-There is one writer: one `Outbox`, used by one thread. Everything it says has happened is on the disk.
+An `Outbox` is used by one thread. Another process may open the same file (a technician's command with a
+stick): each call is one transaction. Everything it says has happened is on the disk.
 """
 
 import secrets
@@ -80,6 +81,7 @@ class Outbox:
         # Reads in no batch; None: to be counted. That takes tens of milliseconds for a 30-day backlog, and it
         # is asked for after every commit.
         self._unbatched: int | None = None
+        self._version = 0
         with outbox_file.translated(name):
             outbox_file.configure(connection)
             outbox_file.migrate(connection, name)
@@ -158,12 +160,29 @@ class Outbox:
             if number is None:
                 self._unbatched = None
                 number = self._begin_batch(unit_id, limit_reads, limit_bytes, now)
-            if number is None:
-                return None
-            batch, digest = self._batch(number)
-        if SignedBatch(batch.batch_id, encode_payload(batch), b"").digest != digest:
-            raise OutboxCorruptError(f"{self._name}: batch {batch.batch_id} has changed; set the file aside")
-        return batch
+            return None if number is None else self._whole_batch(number)
+
+    def open_batches(
+        self, *, unit_id: str, limit_reads: int, limit_bytes: int, now: datetime
+    ) -> Iterator[Batch]:
+        """Yield every batch that waits for a receipt, and make new ones of all reads that are in none: for a
+        stick, which takes all at once. For the rest see `make_batch`, which gives the same ones in turn.
+        """
+        after = 0
+        while True:
+            with self._transaction():
+                number = self._connection.execute(
+                    "SELECT number FROM batches WHERE state = 'open' AND number > ? ORDER BY number LIMIT 1",
+                    (after,),
+                ).get
+                if number is None:
+                    self._unbatched = None
+                    number = self._begin_batch(unit_id, limit_reads, limit_bytes, now)
+                if number is None:
+                    return
+                batch = self._whole_batch(number)
+            yield batch
+            after = number
 
     def accept(self, receipt: Receipt, data: bytes) -> None:
         """Keep the verified *receipt*, whose bytes are *data*; its reads may leave once their window is over.
@@ -268,6 +287,9 @@ class Outbox:
     def counts(self) -> Counts:
         """Return how many reads are held, and since when the oldest without a receipt waits."""
         with outbox_file.translated(self._name):
+            # Another process put reads into batches: what was counted is no longer so.
+            if (version := self._connection.pragma("data_version")) != self._version:
+                self._version, self._unbatched = version, None
             if self._unbatched is None:
                 counted: Any = self._connection.execute("SELECT count(*) FROM reads WHERE batch IS NULL").get
                 self._unbatched = counted
@@ -331,6 +353,12 @@ class Outbox:
         digest = SignedBatch(batch.batch_id, encode_payload(batch), b"").digest
         self._connection.execute("UPDATE batches SET digest = ? WHERE number = ?", (digest, number))
         return number
+
+    def _whole_batch(self, number: int) -> Batch:
+        batch, digest = self._batch(number)
+        if SignedBatch(batch.batch_id, encode_payload(batch), b"").digest != digest:
+            raise OutboxCorruptError(f"{self._name}: batch {batch.batch_id} has changed; set the file aside")
+        return batch
 
     def _batch(self, number: int) -> tuple[Batch, bytes]:
         row: Any = self._connection.execute(
