@@ -27,6 +27,8 @@ cafile {folder}/ca.pem
 certfile {folder}/broker.tls.cert.pem
 keyfile {folder}/broker.tls.key.pem
 tls_version tlsv1.2
+# Units that were revoked. `alpr-server broker-crl` writes it anew; mosquitto reads it when it starts.
+crlfile {folder}/crl.pem
 
 # Who connects is who the department's certificate says, also as client id: without the third line another
 # unit's certificate could take over a unit's session.
@@ -64,6 +66,7 @@ def write_broker_config(
     out: Path,
     hosts: Sequence[str],
     *,
+    revoked: bytes,
     name: str,
     port: int,
     now: datetime,
@@ -73,7 +76,8 @@ def write_broker_config(
 ) -> None:
     """Write configuration, access list, and the broker's own key and certificate to the new folder *out*.
 
-    *hosts* are the names under which units reach it; *folder* and *data* are where it will lie on its
+    *hosts* are the names under which units reach it; *revoked* is the list of revoked certificates, in PEM
+    (`revocation.revocation_list`); *folder* and *data* are where it will lie on its
     machine; *bind* is the address it listens on, empty for all.
 
     Raises SettingsInvalidError if *out* exists, or a host is neither a DNS name nor an address.
@@ -96,6 +100,7 @@ def write_broker_config(
         ).encode(),
         "acl": _ACL.format(updates=UPDATES_TOPIC, department=BROKER_CLIENT).encode(),
         "ca.pem": certificate_pem(keys.ca_certificate),
+        "crl.pem": revoked,
         "broker.tls.cert.pem": certificate_pem(issued.certificate),
         "broker.tls.key.pem": private_pem(issued.key),
     }

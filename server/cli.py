@@ -23,9 +23,12 @@ from server.enrolment import enroll as enroll_unit
 from server.enrolment import revoke as revoke_unit
 from server.errors import ServerError, SettingsInvalidError
 from server.hotlist_commands import DEFAULT_ROOT, RootOption, hotlist_app
+from server.keys import write_private
 from server.logs import set_up_logs
 from server.report import holdings
+from server.revocation import revocation_list
 from server.transfer_commands import transfer_app
+from server.unit_commands import unit_app
 from server.updates_commands import updates_app
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The department's side.")
@@ -34,6 +37,7 @@ audit_app = typer.Typer(no_args_is_help=True, help="The access log.")
 app.add_typer(hotlist_app, name="hotlist")
 app.add_typer(updates_app, name="updates")
 app.add_typer(transfer_app, name="transfer")
+app.add_typer(unit_app, name="unit")
 app.add_typer(user_app, name="user")
 app.add_typer(audit_app, name="audit")
 
@@ -127,9 +131,27 @@ def broker_config(
     """Write a ready mosquitto configuration with the broker's key, certificate and access list."""
     department = open_department(root)
     name = department.settings.department.name
-    write_broker_config(department.keys, out, host, name=name, port=port, now=clock.now(), folder=folder)
+    now = clock.now()
+    with reading(department.engine) as connection:
+        revoked = revocation_list(connection, department.keys, now)
+    write_broker_config(
+        department.keys, out, host, revoked=revoked, name=name, port=port, now=now, folder=folder
+    )
     typer.echo(f"{out}: copy it to {folder} on the broker's machine, owned by mosquitto; then delete it here")
     typer.echo(f"set [mqtt] host and port in {root / 'server.toml'}, and restart the server")
+
+
+@app.command("broker-crl")
+def broker_crl(out: Annotated[Path, typer.Option(help="New file.")], root: RootOption = DEFAULT_ROOT) -> None:
+    """Write the list of revoked units for the broker: its crl.pem. Restart mosquitto to make it read that."""
+    department = open_department(root)
+    with reading(department.engine) as connection:
+        revoked = revocation_list(connection, department.keys, clock.now())
+    try:
+        write_private(out, revoked)
+    except FileExistsError:
+        raise SettingsInvalidError(f"{out} exists: nothing is overwritten; choose another file") from None
+    typer.echo(f"{out}: copy it to the broker's folder as crl.pem, owned by mosquitto, and restart mosquitto")
 
 
 @app.command()

@@ -20,7 +20,9 @@ from hotlist_cache.local import LocalBook
 from hotlist_cache.store import HotlistStore
 from hotlist_cache.together import ListsInForce
 from server.broker_config import write_broker_config
+from server.database import reading
 from server.department import Department
+from server.revocation import revocation_list
 from sync.config import MqttConfig, SyncConfig
 from sync.https import HttpsTransport
 from sync.mqtt import MqttLink
@@ -43,10 +45,13 @@ def broker(department: Department, folder: Path, port: int) -> Iterator[subproce
     """Give a running mosquitto with the configuration that a department gets."""
     place = folder / "broker"
     if not place.exists():
+        with reading(department.engine) as connection:
+            revoked = revocation_list(connection, department.keys, datetime.now(UTC))
         write_broker_config(
             department.keys,
             place,
             ["localhost", "127.0.0.1"],
+            revoked=revoked,
             name="Test",
             port=port,
             now=datetime.now(UTC),
