@@ -96,7 +96,9 @@ class Making:
             (self.whole_file(sequence), made.whole),
             (self.change_file(sequence), made.change),
         ):
-            if data is not None:
+            if data is None:
+                path.unlink(missing_ok=True)  # of a publication under this number that was cut off
+            else:
                 with replacing(path) as file:
                     file.write(data)
         if made.basis is not None:

@@ -170,6 +170,22 @@ def test_only_the_newest_basis_is_kept_and_it_shares_the_feeds_bytes(department:
     assert (folder / "basis/2/stolen.jsonl").samefile(folder / "feeds/stolen.jsonl")
 
 
+def test_files_of_a_publication_that_was_cut_off_are_not_taken_for_the_next_one(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = Publisher(department)
+    publisher.bring("stolen", PLATES)
+    publisher.publish()
+    publisher.bring("stolen", PLATES[1:])
+    with monkeypatch.context() as cut:
+        cut.setattr("server.hotlists.writing", lambda engine: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            publisher.publish(whole=True)
+    assert (department.folder.hotlists / "2.snapshot").exists()
+    publisher.bring("amber", [an_entry("7ABC123")])
+    assert publisher.publish() == "change"
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_feeds_bring_the_unit_holds_what_a_whole_list_would(
     department: Department, seed: int
