@@ -20,6 +20,7 @@ from server.errors import SettingsInvalidError
 from server.settings import read_settings
 from server.tables import metadata
 from tests.departments import ADDRESSES, PASSWORD, a_department, a_stranger, a_unit, audited
+from tests.hotlists import an_entry
 
 KEYS_OF_A_UNIT = {
     "department.x25519.pub.pem",
@@ -31,6 +32,8 @@ KEYS_OF_A_UNIT = {
     "ca.pem",
     "storage.key",
     "updates.root.json",
+    "page.tls.cert.pem",
+    "page.tls.key.pem",
 }
 
 
@@ -173,6 +176,9 @@ def test_a_missing_or_broken_key_is_named(tmp_path: Path, name: str, content: by
         ('[access]\nidle_timeout_min = "5"', "idle_timeout_min"),
         ("[access]\nidle_timeout_min = 0", "idle_timeout_min"),
         ("[access]\nidle_timeout_min = true", "idle_timeout_min"),
+        ("[hotlist]\nleast_share_percent = 0", "least_share_percent"),
+        ("[hotlist]\nleast_share_percent = 101", "least_share_percent"),
+        ("[hotlist]\nleast_share_percent = 0.5", "least_share_percent"),
         ("access = 3", "access"),
         ("[access", "TOML"),
     ],
@@ -182,6 +188,22 @@ def test_a_wrong_setting_is_named(tmp_path: Path, line: str, named: str) -> None
     path.write_text(line)
     with pytest.raises(SettingsInvalidError, match=named):
         read_settings(path)
+
+
+def test_share_of_a_feed_that_may_go_unasked_is_set_in_server_toml(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    entries = [an_entry(f"TEST{number}") for number in range(30)]
+    for percent, waits in ((50, False), (60, True), (100, True)):
+        made = a_department(tmp_path / str(percent))
+        made.engine.dispose()
+        text = made.folder.settings.read_text()
+        assert "least_share_percent = 50\n" in text
+        made.folder.settings.write_text(text.replace("_percent = 50", f"_percent = {percent}"))
+        department = open_department(made.folder.root)
+        department.hotlists.replace_feed("stolen", entries, actor="console:a", now=now)
+        report = department.hotlists.replace_feed("stolen", entries[:17], actor="console:a", now=now)
+        assert (report.pending_id is not None) == waits
+        department.engine.dispose()
 
 
 def test_settings_left_out_are_the_defaults(tmp_path: Path) -> None:

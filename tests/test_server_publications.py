@@ -172,6 +172,19 @@ def test_old_changes_are_forgotten(
     assert targets(department, tmp_path).keys() == wanted
 
 
+def test_of_changes_brought_together_the_newest_are_kept(
+    department: Department, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publications, "DELTAS_KEPT", 3)
+    listed(department, "TEST0")
+    assert brought(department)
+    for number in range(1, 6):
+        listed(department, *(f"TEST{each}" for each in range(number + 1)))
+    assert brought(department)
+    wanted = {"hotlist/list", "hotlist/delta-4", "hotlist/delta-5", "hotlist/delta-6"}
+    assert targets(department, tmp_path).keys() == wanted
+
+
 @pytest.mark.usefixtures("short")
 def test_change_without_which_nobody_comes_to_the_newest_list_is_not_forgotten(
     department: Department, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,11 +1,14 @@
 """`alpr-server updates`: keys change hands by the command line, and a unit that was away follows."""
 
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from server.cli import main
 from server.department import Department
@@ -104,3 +107,76 @@ def test_servers_own_roles_are_not_signed_by_persons(
 ) -> None:
     assert updates("export-draft", "timestamp", str(tmp_path / "draft")) != 0
     assert "persons sign for root and targets" in capsys.readouterr().err
+
+
+def test_persons_sign_with_keys_on_their_own_media_where_no_department_is(
+    department: Department,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.move(department.folder.updates / "persons", tmp_path / "sticks")
+    assert updates("renew", "root") == 0
+    draft = tmp_path / "draft.json"
+    assert updates("export-draft", "root", str(draft)) == 0
+    assert updates("sign", "person-1", str(draft)) != 0
+    assert "person-1.pem cannot be read" in capsys.readouterr().err
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("ALPR_SERVER_DIR", str(tmp_path / "none"))
+        for name in ("person-1", "person-3"):
+            key = tmp_path / "sticks" / f"{name}.pem"
+            assert updates("sign", name, str(draft), "--key", str(key)) == 0
+            told = capsys.readouterr().out
+            assert "root version 2" in told and f"is signed with {name}" in told
+    assert updates("import-signed", "root", str(draft)) == 0
+    assert "signed by person-1, person-3" in capsys.readouterr().out
+    assert updates("publish") == 0
+    assert "root 2" in capsys.readouterr().out
+
+
+def test_key_under_a_passphrase_asks_for_it_once_and_a_wrong_one_is_said_plainly(
+    department: Department,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make_key(tmp_path, "dora", monkeypatch)
+    assert updates("replace-key", "person-3", "dora") == 0
+    draft, asked = tmp_path / "draft.json", list[str]()
+    assert updates("export-draft", "root", str(draft)) == 0
+
+    def told(what: str, **_: object) -> str:
+        asked.append(what)
+        return "a passphrase"
+
+    monkeypatch.setattr("typer.prompt", told)
+    sign = ("sign", "dora", str(draft), "--key")
+    assert updates(*sign, str(tmp_path / "dora.pem")) == 0
+    assert asked == ["passphrase of dora"]
+    monkeypatch.setattr("typer.prompt", lambda *_, **__: "another")
+    assert updates(*sign, str(tmp_path / "dora.pem")) == 78
+    assert updates(*sign, str(draft)) == 78
+    assert capsys.readouterr().err.count("wrong passphrase, or ") == 2
+
+
+def test_key_that_cannot_be_made_or_read_is_said_plainly(
+    department: Department,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make_key(tmp_path, "dora", monkeypatch)
+    assert updates("make-key", "emil", str(tmp_path / "dora.pem")) != 0
+    assert "no key was made" in capsys.readouterr().err
+    (tmp_path / "public.pem").write_text("not PEM")
+    for name in ("public.pem", "none.pem"):
+        assert updates("add-key", "kms", "hsm:2", str(tmp_path / name)) != 0
+        assert "cannot be read as a public key" in capsys.readouterr().err
+
+
+def test_key_in_a_device_is_known_by_its_public_half(department: Department, tmp_path: Path) -> None:
+    public = Ed25519PrivateKey.generate().public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "public.pem").write_bytes(pem)
+    assert updates("add-key", "kms", "hsm:2?label=ALPR", str(tmp_path / "public.pem")) == 0
+    assert department.publications.repository.ring.named("kms").uri == "hsm:2?label=ALPR"
