@@ -1,8 +1,13 @@
 """Open the department's database so that what was committed survives a power cut.
 
-The journal is TRUNCATE with synchronous=FULL, not WAL: the SQLite that Debian 12 gives Python (3.40) can
+Two databases: SQLite in the department's folder, which needs no server, and PostgreSQL for a fleet.
+
+SQLite's journal is TRUNCATE with synchronous=FULL, not WAL: the SQLite that Debian 12 gives Python (3.40) can
 corrupt a WAL database when two processes checkpoint at once (fixed in SQLite 3.51.3), and the command line is
 a second process. Decision 0003 has the whole reasoning.
+
+PostgreSQL gives the same by a lock: `writing` blocks run one after another, as on SQLite. Only what units
+hand in runs beside them (`adding`). Decision 0009 says why not SERIALIZABLE.
 """
 
 import sqlite3
@@ -16,32 +21,93 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Engine, String, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeftError
+from sqlalchemy.ext.compiler import compiles
 
 from server.errors import SettingsInvalidError, StoreUnavailableError
 
 BUSY_TIMEOUT_MS = 10_000
+"""How long a writer waits for the one before it."""
+STATEMENT_TIMEOUT_MS = 120_000
+"""PostgreSQL: no page or command asks for longer. Migrations and purges set their own."""
+IDLE_TIMEOUT_MS = 60_000
+"""PostgreSQL: the lock of an instance that hangs inside a transaction is taken from it after this."""
+DRIVER = "postgresql+psycopg"
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_WRITERS_LOCK = 0x616C7072
+"""Advisory lock of whoever writes; "alpr" in ASCII."""
+_FULL = ("SQLITE_FULL", "DiskFull")
 
 
-def open_database(path: Path) -> Engine:
-    """Return an engine on the SQLite file at *path*, which is made if it is not there.
+def open_database(path: Path, url: str = "") -> Engine:
+    """Return an engine on the SQLite file at *path*, which is made if it is not there; or, if *url* is not
+    empty, on that PostgreSQL database.
 
     Safe for several threads and processes. Statement values never stand in its errors: they are plates.
+    Raises SettingsInvalidError, without the URL in it, if it is none of PostgreSQL.
     """
+    if url:
+        try:
+            engine = create_engine(
+                postgresql_url(url),
+                hide_parameters=True,
+                pool_size=20,
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": 10, "application_name": "alpr-server"},
+            )
+        except ModuleNotFoundError:
+            raise SettingsInvalidError(
+                "PostgreSQL needs psycopg: install alpr-edge[server,postgres]"
+            ) from None
+        event.listen(engine, "connect", _configure_postgresql)
+        return engine
     engine = create_engine(f"sqlite:///{path}", hide_parameters=True, pool_size=20)
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
 
 
+def postgresql_url(url: str) -> URL:
+    """Return *url* as SQLAlchemy takes it.
+
+    Raises SettingsInvalidError, without the URL in it, if it is none of PostgreSQL.
+    """
+    try:
+        made = make_url(url)
+    except ArgumentError:
+        made = None
+    if made is None or made.drivername != DRIVER:
+        raise SettingsInvalidError(
+            f"[database] url must be {DRIVER}://user@host/database, or empty for SQLite in this folder"
+        )
+    return made
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Give one transaction that is on disk when the block ends, or not at all if it raises.
 
-    The write lock is taken at once, so that what the block reads cannot change before it writes.
-    Raises StoreUnavailableError if the disk is full or another writer holds the lock too long.
+    The write lock is taken at once, so that what the block reads cannot change before it writes; but for
+    reads that units hand in meanwhile, on PostgreSQL: see `adding`.
+    Raises StoreUnavailableError if the database is not there, the disk is full or another writer holds the
+    lock too long.
+    """
+    with _available(), engine.connect() as connection, connection.begin():
+        if is_postgresql(connection):
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_WRITERS_LOCK,))
+        yield connection
+
+
+@contextmanager
+def adding(engine: Engine) -> Iterator[Connection]:
+    """Give a transaction like `writing`, which on PostgreSQL runs beside other writers and its own kind.
+
+    For batches alone, whose storing is safe beside others by the database's own constraints. Nothing that
+    appends to the access log may run in it.
+    Raises StoreUnavailableError as `writing` does, and IntegrityError if another one was first.
     """
     with _available(), engine.connect() as connection, connection.begin():
         yield connection
@@ -51,20 +117,31 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def reading(engine: Engine) -> Iterator[Connection]:
     """Give one consistent view of the database.
 
-    Raises StoreUnavailableError if a writer holds it too long.
+    Raises StoreUnavailableError if the database is not there or, on SQLite, a writer holds it too long.
     """
-    with _available(), engine.connect().execution_options(reading=True) as connection, connection.begin():
+    options: dict[str, Any] = {"reading": True}
+    if engine.dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with _available(), engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
+
+
+def is_postgresql(connection: Connection) -> bool:
+    """Whether *connection* leads to PostgreSQL, not to SQLite."""
+    return connection.dialect.name == "postgresql"
 
 
 def migrate(engine: Engine) -> None:
     """Bring the database to the form of `tables`; nothing is done where it has it already.
 
-    Raises SettingsInvalidError if a newer program has changed its form.
+    Raises SettingsInvalidError if a newer program has changed its form, StoreUnavailableError if it is not
+    there.
     """
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    with engine.connect() as connection, connection.begin():
+    with writing(engine) as connection:
+        if is_postgresql(connection):
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
@@ -72,6 +149,13 @@ def migrate(engine: Engine) -> None:
             raise SettingsInvalidError(
                 f"database is of a form this program does not know ({error}): install the newer program again"
             ) from error
+
+
+def require_empty(engine: Engine) -> None:
+    """Raises SettingsInvalidError if the database was migrated before: it holds a department."""
+    with reading(engine) as connection:
+        if MigrationContext.configure(connection).get_current_revision() is not None:
+            raise SettingsInvalidError("the database holds a department already: nothing is overwritten")
 
 
 def require_current(engine: Engine) -> None:
@@ -89,12 +173,30 @@ def require_current(engine: Engine) -> None:
 def _available() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
-        reason = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
+    except (OperationalError, InterfaceError) as error:
+        reason = _reason(error)
+        # A connection that was lost while it committed does not say whether it did.
+        outcome = (
+            "whether it was stored is not known" if error.connection_invalidated else "nothing was stored"
+        )
         raise StoreUnavailableError(
-            f"database cannot be used now ({reason}): nothing was stored",
-            retry_after_s=300 if reason == "SQLITE_FULL" else 30,
+            f"database cannot be used now ({reason}): {outcome}",
+            retry_after_s=300 if reason in _FULL else 30,
         ) from error
+    except NoConnectionLeftError as error:
+        raise StoreUnavailableError("database cannot be used now (all connections busy)") from error
+
+
+@compiles(String, "postgresql")
+def _text(_type: String, _compiler: object, **_options: object) -> str:
+    """PostgreSQL would refuse what is longer than the tables say, SQLite takes it: one answer for both."""
+    return "TEXT"
+
+
+def _reason(error: DBAPIError) -> str:
+    # Never the error's text: libpq's names hosts and accounts, and may quote values.
+    name = getattr(error.orig, "sqlite_errorname", None)
+    return str(name) if name else type(error.orig).__name__
 
 
 def _configure(connection: sqlite3.Connection, _record: object) -> None:
@@ -109,6 +211,21 @@ def _configure(connection: sqlite3.Connection, _record: object) -> None:
         "trusted_schema=OFF",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _configure_postgresql(connection: Any, _record: object) -> None:
+    # Stated, though on by default: a receipt promises what is on disk, whatever postgresql.conf says.
+    for setting, value in (
+        ("synchronous_commit", "on"),
+        ("lock_timeout", BUSY_TIMEOUT_MS),
+        ("statement_timeout", STATEMENT_TIMEOUT_MS),
+        ("idle_in_transaction_session_timeout", IDLE_TIMEOUT_MS),
+        ("timezone", "UTC"),
+        # Planning and compiling must not cost more than what a page asks for.
+        ("jit", "off"),
+    ):
+        connection.execute(f"SET {setting} = '{value}'")
+    connection.commit()
 
 
 def _begin(connection: Connection) -> None:

@@ -13,13 +13,15 @@ from pathlib import Path
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import IntegrityError
 
 from server.audit import Deed, append
-from server.database import reading, writing
+from server.database import adding, reading, writing
 from server.errors import BatchConflictError, NotPermittedError, StoreUnavailableError
 from server.ingest import OpenedBatch, open_batch
 from server.keys import DepartmentKeys, write_private
-from server.records import HeldBatch, held_batch, store_batch
+from server.partitions import Months
+from server.storing import HeldBatch, begin_batch, held_batch, store_batch
 from server.tables import units
 from sync.batch import Receipt, SignedBatch, encode_receipt
 from sync.errors import SealBrokenError, WireFormatError
@@ -46,6 +48,7 @@ class Intake:
         self._engine = engine
         self._keys = keys
         self._quarantine = quarantine
+        self._months = Months(engine)
 
     def admit(self, peer: Peer, now: datetime) -> Ed25519PublicKey:
         """Return the key with which the unit signs, if it may come in.
@@ -99,12 +102,14 @@ class Intake:
     def _store(self, signed: SignedBatch, opened: OpenedBatch, peer: Peer, now: datetime) -> bytes:
         word = Receipt(signed.batch_id, peer.unit_id, signed.digest, len(opened.reads), now)
         receipt = encode_receipt(word, self._keys.receipt)
-        with writing(self._engine) as connection:
-            # Asked again under the write lock: the same batch may be on its way twice.
-            held = _same_batch(connection, signed, peer)
-            if held is not None:
-                return held.receipt
-            before = store_batch(connection, opened, receipt, now)
+        self._months.ensure([item.record.read.settled.utc for item in opened.reads], now)
+        try:
+            before = self._store_once(signed, opened, receipt, peer, now)
+        except IntegrityError:
+            # Another unit handed in under the same id in this very moment: now it shows what it was.
+            before = self._store_once(signed, opened, receipt, peer, now)
+        if isinstance(before, HeldBatch):
+            return before.receipt
         _log.info(
             "batch stored",
             batch=signed.batch_id,
@@ -113,6 +118,14 @@ class Intake:
             held_before=before,
         )
         return receipt
+
+    def _store_once(
+        self, signed: SignedBatch, opened: OpenedBatch, receipt: bytes, peer: Peer, now: datetime
+    ) -> HeldBatch | int:
+        with adding(self._engine) as connection:
+            begin_batch(connection, peer.unit_id, now)
+            # Asked again under the lock: the same batch may be on its way twice.
+            return _same_batch(connection, signed, peer) or store_batch(connection, opened, receipt, now)
 
     def _set_apart(self, peer: Peer, signed: SignedBatch) -> bool:
         """Keep the sealed bytes for a person to look at; whether they were kept."""

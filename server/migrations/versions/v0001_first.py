@@ -147,8 +147,24 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["read_id"], ["reads.read_id"], name="fk_hits_read_id"),
         sa.PrimaryKeyConstraint("read_id", "hit_id", name="pk_hits"),
     )
-    for verb in ("UPDATE", "DELETE"):
+    _append_only()
+
+
+def _append_only() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        for verb in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER audit_refuses_{verb.lower()} BEFORE {verb} ON audit "
+                "BEGIN SELECT RAISE(ABORT, 'the access log is append-only'); END"
+            )
+        return
+    op.execute(
+        "CREATE FUNCTION audit_refuses() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the access log is append-only'"
+        " USING ERRCODE = 'integrity_constraint_violation'; END $$"
+    )
+    for verb in ("UPDATE", "DELETE", "TRUNCATE"):
         op.execute(
             f"CREATE TRIGGER audit_refuses_{verb.lower()} BEFORE {verb} ON audit "
-            "BEGIN SELECT RAISE(ABORT, 'the access log is append-only'); END"
+            "FOR EACH STATEMENT EXECUTE FUNCTION audit_refuses()"
         )
