@@ -15,6 +15,7 @@ from rich.table import Table
 
 from camera.errors import RecordingUnreadableError
 from edge.cli_hotlist import DEFAULT_CONFIG, ConfigOption, hotlist
+from edge.cli_log import log
 from edge.cli_transfer import transfer
 from edge.clock import system_utc
 from edge.config import load_config
@@ -34,6 +35,7 @@ app = typer.Typer(
 models = typer.Typer(help="Model packs: list, verify, install.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models, name="models")
 app.add_typer(hotlist, name="hotlist")
+app.add_typer(log, name="log")
 app.add_typer(transfer, name="transfer")
 
 EXIT_NO_INPUT = 66

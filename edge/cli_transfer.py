@@ -31,6 +31,7 @@ def transfer_usb(
     from edge.clock import SystemClock
     from edge.compose import OUTBOX_FILE
     from edge.errors import UsbRefusedError
+    from edge.log_carrying import carry_log
     from edge.owner import as_owner_of
     from edge.vault import unlock
     from sync.carried import Stick
@@ -57,5 +58,13 @@ def transfer_usb(
         )
     for line in carried.lines():
         print(line)
-    if carried.faults:
+    log = carry_log(
+        unit.state_dir,
+        Stick(stick, unit.id),
+        storage_key=keys.storage,
+        unit_key=keys.signing,
+        department=keys.receipts,
+    )
+    print(log.line)
+    if carried.faults or log.fault:
         raise typer.Exit(1)

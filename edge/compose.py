@@ -15,6 +15,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from camera.config import CameraConfig, GpsConfig, SourceKind
+from edge.access_log import AccessLog
 from edge.alerts import Sounder, wav_folder
 from edge.book_courier import BookCourier
 from edge.cameras import CameraBank
@@ -22,12 +23,20 @@ from edge.clock import SystemClock
 from edge.config import HOTLIST_FOLDER, UPDATES_FOLDER, URGENT_FOLDER, Config
 from edge.courier import Courier, KeeperStore
 from edge.daemon import Parts
-from edge.errors import ConfigInvalidError
+from edge.errors import ConfigInvalidError, LogUnwritableError
 from edge.hotlists import HotlistDesk, LostTrust, Publishes
 from edge.keeper import Keeper
 from edge.lists import Lists
+from edge.local_entries import book_in
+from edge.log_courier import LogCourier
 from edge.notify import Notifier
+from edge.page import PageServer
+from edge.page_accounts import Accounts
+from edge.page_board import Board
+from edge.page_desk import Desk
+from edge.page_lockouts import Lockouts
 from edge.pipeline import Pipeline
+from edge.roster import RosterStore
 from edge.sightings import Sightings
 from edge.status import run_dir
 from edge.vault import Keys, unlock
@@ -143,13 +152,21 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         )
         lists.look()
         started = True
+        access_log, log_fault = _access_log(config, keys, clock)
+        if access_log is not None:
+            opened.callback(access_log.close)
         keeper = _keeper(config, keys.department, outbox, slots=slots, clock=clock, alarms=alarms)
         files = TlsFiles(keys.tls_authority, keys.tls_certificate, keys.tls_key)
         transport = HttpsTransport(config.sync, files) if config.sync.server_url else None
         publisher = HttpsTransport(config.sync, files) if config.sync.server_url else None
-        desk = _desk(config, keys, clock, folder, lists, listed_anew=listed_anew)
+        rosters = RosterStore(state_dir, keys.storage)
+        desk = _desk(config, keys, clock, folder, lists, rosters=rosters, listed_anew=listed_anew)
         desk.load()
         link = _link(config, files, desk) if config.mqtt.host else None
+        board = Board()
+        page, page_fault = _page(
+            config, keys, clock, rosters=rosters, access_log=access_log, board=board, window=window
+        )
         opened.pop_all()
     return Parts(
         unit_id=config.unit.id,
@@ -160,7 +177,9 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         keeper=keeper,
         alarms=alarms,
         transport=transport,
-        courier=None if transport is None else _courier(config, keys, keeper, transport, clock),
+        courier=None
+        if transport is None
+        else _courier(config, keys, keeper, transport, clock, access_log=access_log),
         publisher=publisher,
         lists=lists,
         sightings=sightings,
@@ -170,7 +189,62 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         link=link,
         sounder=Sounder(config.alerts, wav_folder(config.alerts, folder)),
         notifier=Notifier(os.environ),
+        board=board,
+        access_log=access_log,
+        page=page,
+        page_faults=tuple(fault for fault in (log_fault, page_fault) if fault),
     )
+
+
+def _access_log(config: Config, keys: Keys, clock: SystemClock) -> tuple[AccessLog | None, str]:
+    """Return the access log, or why there is none: the page is then off, and alerts sound all the same."""
+    try:
+        log_file = AccessLog(
+            config.unit.state_dir,
+            unit_id=config.unit.id,
+            storage_key=keys.storage,
+            signing=keys.signing,
+            department=keys.department,
+            clock=clock,
+        )
+    except LogUnwritableError as error:
+        log.error("access_log.unwritable", why=str(error))
+        return None, str(error)
+    return log_file, log_file.fault
+
+
+def _page(
+    config: Config,
+    keys: Keys,
+    clock: SystemClock,
+    *,
+    rosters: RosterStore,
+    access_log: AccessLog | None,
+    board: Board,
+    window: Window,
+) -> tuple[PageServer | None, str]:
+    """Return the officers' page, or why there is none; both empty where the configuration wants none."""
+    if not config.page.enabled or access_log is None:
+        return None, ""
+    if keys.page_certificate is None or keys.page_key is None:
+        return (
+            None,
+            "page: this unit was enrolled without a certificate for it; see `alpr-server page-certificate`",
+        )
+    folder = config.unit.state_dir / HOTLIST_FOLDER
+    lockouts = Lockouts(config.unit.state_dir, keys.storage, config.page)
+    desk = Desk(
+        unit_id=config.unit.id,
+        config=config.page,
+        accounts=Accounts(rosters, lockouts, access_log, config.page, clock),
+        log=access_log,
+        board=board,
+        window=window,
+        book=lambda: book_in(folder, keys.storage),
+        clock=clock,
+        window_h=config.retention.local_window_h,
+    )
+    return PageServer(desk, keys.page_certificate, keys.page_key), ""
 
 
 def _state(folder: Path) -> Path:
@@ -225,7 +299,13 @@ def _keeper(
 
 
 def _courier(
-    config: Config, keys: Keys, keeper: Keeper, transport: HttpsTransport, clock: SystemClock
+    config: Config,
+    keys: Keys,
+    keeper: Keeper,
+    transport: HttpsTransport,
+    clock: SystemClock,
+    *,
+    access_log: AccessLog | None,
 ) -> Courier:
     session = Session(config.sync, SystemRandom().random)
     upload = Upload(
@@ -247,7 +327,20 @@ def _courier(
         storage_key=keys.storage,
         clock=lambda: clock.now().utc,
     )
-    return Courier(upload, session, clock, book)
+    if access_log is None:
+        return Courier(upload, session, clock, book)
+    log_courier = LogCourier(
+        access_log,
+        config.unit.state_dir,
+        Session(config.sync, SystemRandom().random),
+        transport,
+        unit_id=config.unit.id,
+        unit_key=keys.signing,
+        department=keys.receipts,
+        storage_key=keys.storage,
+        clock=lambda: clock.now().utc,
+    )
+    return Courier(upload, session, clock, book, log_courier)
 
 
 def _desk(
@@ -257,6 +350,7 @@ def _desk(
     scratch: Path,
     lists: Lists,
     *,
+    rosters: RosterStore,
     listed_anew: Callable[[Sequence[str]], None],
 ) -> HotlistDesk:
     folder = config.unit.state_dir / HOTLIST_FOLDER
@@ -276,6 +370,7 @@ def _desk(
         scratch=scratch,
         put_in_force=lists.use,
         listed_anew=listed_anew,
+        rosters=rosters,
     )
 
 

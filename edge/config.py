@@ -16,6 +16,7 @@ from camera.config import CameraConfig, GpsConfig
 from edge.alerts import AlertConfig
 from edge.errors import ConfigInvalidError
 from edge.overrides import apply_overrides
+from edge.page_config import PageConfig
 from hotlist_cache.config import HotlistConfig
 from recognizer.config import RecognizerConfig
 from sync.config import MqttConfig, RetentionConfig, SyncConfig
@@ -53,6 +54,7 @@ class Config:
     sync: SyncConfig = field(default_factory=SyncConfig)
     mqtt: MqttConfig = field(default_factory=MqttConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
+    page: PageConfig = field(default_factory=PageConfig)
 
 
 def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:

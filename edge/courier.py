@@ -1,6 +1,6 @@
 """Brings batches to the department and receipts back: `sync.upload`, fed by the keeper's thread.
 
-The officers' own entries go the same way, see `book_courier`.
+The officers' own entries go the same way, see `book_courier`, and the access log, see `log_courier`.
 """
 
 from dataclasses import replace
@@ -13,6 +13,7 @@ import structlog
 from edge.book_courier import BookCourier
 from edge.clock import Clock
 from edge.keeper import Acknowledged, Message, NextBatch, Refused, StoreError
+from edge.log_courier import LogCourier
 from edge.status import TransferHealth
 from sync.batch import Batch, Receipt
 from sync.errors import DiskFullError, RefusedError
@@ -65,12 +66,18 @@ class Courier:
     """Runs in the upload thread."""
 
     def __init__(
-        self, upload: Upload, session: Session, clock: Clock, book: BookCourier | None = None
+        self,
+        upload: Upload,
+        session: Session,
+        clock: Clock,
+        book: BookCourier | None = None,
+        access_log: LogCourier | None = None,
     ) -> None:
-        """*book* None: nothing but reads is sent."""
+        """*book* and *access_log* None: nothing but reads is sent."""
         self.health = TransferHealth()
         self._upload = upload
         self._book = book
+        self._log = access_log
         self._session = session
         self._clock = clock
 
@@ -79,10 +86,17 @@ class Courier:
         """Why the department does not take the officers' entries; empty while it does, or is away."""
         return "" if self._book is None else self._book.fault
 
+    @property
+    def log_fault(self) -> str:
+        """Why the department does not take the access log; empty while it does, or is away."""
+        return "" if self._log is None else self._log.fault
+
     def work(self) -> float:
         """Do what is due, at most one exchange of each kind; return how many seconds nothing will be due."""
         wait_s = self._bring_reads()
-        return wait_s if self._book is None else min(wait_s, self._book.work())
+        if self._book is not None:
+            wait_s = min(wait_s, self._book.work())
+        return wait_s if self._log is None else min(wait_s, self._log.work())
 
     def _bring_reads(self) -> float:
         try:
@@ -105,5 +119,7 @@ class Courier:
     def hurry(self) -> None:
         """Forget the present wait: the drive is over, or the link has come up."""
         self._session.hurry()
+        if self._log is not None:
+            self._log.hurry()
         if self._book is not None:
             self._book.hurry()

@@ -3,7 +3,8 @@
     cameras (a process each) -> models thread -> main thread: tone and speech
                                       |
                                       +-> keeper thread (the store's one writer) <-> upload thread -> server
-                                                                                     broker thread -> MQTT
+                                      |                                              broker thread -> MQTT
+                                      +-> the board <- page thread: the laptop's browser
 
 Threads share queues of values, and health values that one thread replaces and others read. An alert goes into
 its queue before the read goes into the keeper's: it sounds before anything is sealed, stored or sent.
@@ -19,6 +20,7 @@ from queue import Empty, Queue, SimpleQueue
 import structlog
 
 from camera.errors import RecordingUnreadableError
+from edge.access_log import AccessLog
 from edge.alerts import Sounder, Sounding
 from edge.cameras import CameraBank
 from edge.clock import SystemClock
@@ -28,6 +30,8 @@ from edge.hotlists import HotlistDesk
 from edge.keeper import Flush, Keeper, Stop
 from edge.lists import Lists
 from edge.notify import Notifier
+from edge.page import PageServer
+from edge.page_board import Board
 from edge.pipeline import Pipeline, Step, marked
 from edge.reckoning import Driven, transfer_health, whole_status
 from edge.sightings import Sightings
@@ -82,6 +86,12 @@ class Parts:
     link: MqttLink | None
     sounder: Sounder
     notifier: Notifier
+    board: Board
+    """What the officers' page shows."""
+    access_log: AccessLog | None
+    page: PageServer | None
+    page_faults: tuple[str, ...] = ()
+    """Why there is no page or no access log, for the technician."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,10 @@ class Daemon:
         self._workers.append(self._updates)
         if parts.link is not None:
             self._workers.append(self._broker)
+        # A look-up goes through a day of reads, on a slow card; the page's other answers wait for it.
+        self._page = Worker("page", self._run_page, 120.0)
+        if parts.page is not None:
+            self._workers.append(self._page)
         self._started_ns = parts.clock.now().monotonic_ns
 
     @property
@@ -190,6 +204,7 @@ class Daemon:
 
     def _alert(self, told: Told) -> None:
         self._alerts.appendleft(told.alert)
+        self._parts.board.put_alerts(self._alerts)
         self._alert_count += 1
         self._taken_up_ns[told.alert.alert_id] = told.taken_up_ns
         self._parts.sounder.alert(told.alert, self._parts.clock.now().utc)
@@ -197,6 +212,7 @@ class Daemon:
 
     def _correct(self, correction: Correction) -> None:
         self._alerts = deque(marked(self._alerts, [correction]), self._alerts.maxlen)
+        self._parts.board.put_alerts(self._alerts)
         self._corrected_count += 1
         # Where the entry is met by the new plate, the alert of that says that the read was corrected.
         if correction.hit_gone:
@@ -237,6 +253,7 @@ class Daemon:
             faults=(*self._faults.values(), *self._other_faults()),
         )
         write_status(parts.run_dir, status)
+        parts.board.put_status(status)
         if all(self._lively(worker) for worker in self._workers):
             parts.notifier.watchdog()
         parts.notifier.status(f"{status.reads} reads, {status.hits} hits, {transfer.queued} to transfer")
@@ -246,8 +263,11 @@ class Daemon:
         # An unreachable broker is a garage without Wi-Fi; one that says no is for the technician.
         error = None if self._parts.link is None else self._parts.link.last_error
         broker = f"broker: {error}" if isinstance(error, NotTrustedError | RefusedError) else ""
-        book = "" if self._parts.courier is None else self._parts.courier.book_fault
-        return tuple(fault for fault in (broker, self._parts.lists.last_error, book) if fault)
+        courier = self._parts.courier
+        sent = () if courier is None else (courier.book_fault, courier.log_fault)
+        page = "" if self._parts.page is None else self._parts.page.fault
+        faults = (broker, self._parts.lists.last_error, *sent, page, *self._parts.page_faults)
+        return tuple(fault for fault in faults if fault)
 
     def _warn_of_transfer(self, level: TransferLevel) -> None:
         if level > self._level:
@@ -316,6 +336,8 @@ class Daemon:
             self._sound(0.0)
         self._sounded(parts.sounder.pump())
         parts.sounder.close()
+        if parts.access_log is not None and not self._page.alive:
+            parts.access_log.close()
         for connection in (parts.transport, parts.publisher):
             if connection is not None:
                 connection.close()
@@ -406,6 +428,15 @@ class Daemon:
             if not link.connected:
                 self._upload_stopping.wait(BROKER_LOOK_S)
         link.close()
+
+    def _run_page(self, worker: Worker) -> None:
+        page = self._parts.page
+        assert page is not None  # the thread is only started with one
+
+        def beat() -> None:
+            worker.beat_ns = self._parts.clock.now().monotonic_ns
+
+        page.run(beat, self._upload_stopping.is_set)
 
     def _presence(self) -> dict[str, object]:
         """What the department sees of the unit: changes seldom, names no plate and no place."""

@@ -31,3 +31,11 @@ class UsbRefusedError(EdgeError):
 
 class WindowLostError(EdgeError):
     """The keys of the local window cannot be had or kept: begin it anew, in memory; no read is lost."""
+
+
+class LogUnwritableError(EdgeError):
+    """The access log takes no entry: show nothing, and tell the technician."""
+
+
+class RosterRefusedError(EdgeError):
+    """A roster is none, or older than the one held: keep the one held."""

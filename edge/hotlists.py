@@ -17,7 +17,10 @@ from typing import Protocol
 import structlog
 
 from edge.clock import Clock
+from edge.errors import RosterRefusedError
+from edge.roster import RosterStore
 from edge.status import HotlistHealth
+from hotlist_cache.applying import added_plates
 from hotlist_cache.config import HotlistConfig
 from hotlist_cache.delta import DeltaNotForThisListError
 from hotlist_cache.errors import HotlistError, SnapshotRejectedError
@@ -27,11 +30,14 @@ from sync.errors import NotPublishedError, RefusedError, SyncError, TrustLostErr
 from sync.trust import TrustState
 from sync.trust_fetch import Progress
 from sync.trust_source import Source, ToldSource
-from sync.trust_values import DELTA_KIND, LIST_PATH, URGENT_PATH, Target, Trusted
+from sync.trust_values import DELTA_KIND, LIST_PATH, ROSTER_PATH, URGENT_PATH, Target, Trusted
 
 LOOK_EVERY_S = 900.0
 """How often the server is asked where no broker tells; hotlists are renewed a few times a day."""
 RETRY_AFTER_S = 60.0
+
+MOST_ADDED = 50_000
+"""Plates of a list that came whole for which past reads are searched: some ten seconds."""
 
 log = structlog.get_logger(__name__)
 
@@ -89,10 +95,12 @@ class HotlistDesk:
         scratch: Path,
         put_in_force: Callable[[Snapshot | None, Snapshot | None], None],
         listed_anew: Callable[[Sequence[str]], None] = lambda plates: None,
+        rosters: RosterStore | None = None,
     ) -> None:
         """*scratch* is a folder for a download on its way; *put_in_force* is given the list and the urgent
         one, None for a list that the unit does not have; *listed_anew* is told the plates that a change or
-        an urgent list brings."""
+        an urgent list brings; *rosters* keeps who may log in, None where nobody does."""
+        self._rosters = rosters
         self._listed_anew = listed_anew
         self.last_error = ""
         self.received_bytes, self.wanted_bytes = 0, 0
@@ -225,6 +233,7 @@ class HotlistDesk:
         else:
             trusted = self._updates.refresh(source, now)
         self._bring_urgent(source, trusted, now)
+        self._bring_roster(source, trusted, now)
         self._bring_list(source, trusted, now)
         for part in self._scratch.glob(".hotlist-*.part"):
             part.unlink()  # of what was replaced before it came whole
@@ -242,6 +251,17 @@ class HotlistDesk:
         self._listed_anew(sorted(_plates(self._urgent_list) - before))
         log.info("hotlist.urgent_installed", sequence=self._urgent_list.header.sequence)
 
+    def _bring_roster(self, source: Source, trusted: Trusted, now: datetime) -> None:
+        target = trusted.targets.get(ROSTER_PATH)
+        if self._rosters is None or target is None or target.label.sequence <= self._rosters.version:
+            return
+        data = self._fetched(source, target, now)
+        try:
+            self._rosters.install(data)
+        except RosterRefusedError as error:
+            # Signed, and no roster all the same: the department's mistake must not hold up its lists.
+            log.error("roster.kept", why=str(error))
+
     def _bring_list(self, source: Source, trusted: Trusted, now: datetime) -> None:
         whole = trusted.targets.get(LIST_PATH)
         deltas = {target.label.base: target for target in trusted.of_kind(DELTA_KIND)}
@@ -254,10 +274,23 @@ class HotlistDesk:
             except (DeltaNotForThisListError, SnapshotRejectedError) as error:
                 log.warning("hotlist.delta_refused", why=str(error))
         if whole is not None and whole.label.sequence > self.sequence:
+            before = self._list
             self._use(self._store.install(self._fetched(source, whole, now, overtakable=True), now))
+            self._tell_added(before)
             if chain := _chain(deltas, self.sequence):
                 data = [self._fetched(source, target, now, overtakable=True) for target in chain]
                 self._use(self._store.install_deltas(data, now))
+
+    def _tell_added(self, before: Snapshot | None) -> None:
+        """Tell which plates a list that came whole lists anew. Of a first list all of them are, and of none
+        is it asked; nor of one that is another altogether."""
+        if before is None or self._list is None:
+            return
+        added = added_plates(before, self._list, MOST_ADDED)
+        if added is None:
+            log.warning("hotlist.past_not_searched", why=f"more than {MOST_ADDED} plates are new")
+        elif added:
+            self._listed_anew(added)
 
     def _fetched(self, source: Source, target: Target, now: datetime, *, overtakable: bool = False) -> bytes:
         """Return the bytes of *target*. A part of it that came before a break is gone on with."""

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 from edge.clock import SystemClock
 from edge.config import HOTLIST_FOLDER, Config
@@ -25,11 +26,21 @@ def held_book(config: Config) -> Iterator[tuple[LocalBook, datetime]]:
     with as_owner_of(state_dir):
         folder = state_dir / HOTLIST_FOLDER
         folder.mkdir(mode=0o700, exist_ok=True)
-        with (folder / "local-entries.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            book = LocalBook(folder, storage_key=keys.storage, new_id=lambda: secrets.token_hex(4))
-            book.load()
+        with book_in(folder, keys.storage) as book:
             yield book, SystemClock(state_dir).now().utc
+
+
+@contextmanager
+def book_in(folder: Path, storage_key: bytes) -> Iterator[LocalBook]:
+    """Give the book in *folder*, loaded, which no command and no page may change meanwhile.
+
+    Raises LocalEntryRefusedError if the file was damaged, OSError if the disk fails.
+    """
+    with (folder / "local-entries.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        book = LocalBook(folder, storage_key=storage_key, new_id=lambda: secrets.token_hex(4))
+        book.load()
+        yield book
 
 
 def lines(book: LocalBook, now: datetime) -> Iterator[str]:

@@ -36,6 +36,9 @@ class Keys:
     tls_authority: Path
     updates_root: bytes = field(repr=False)
     """The root of trust in what the department publishes (TUF), as it was at enrolment."""
+    page_certificate: Path | None = None
+    """What the laptop's browser sees; None for a unit that was enrolled before there was a page."""
+    page_key: Path | None = None
 
 
 def unlock(keys_dir: Path) -> Keys:
@@ -54,6 +57,8 @@ def unlock(keys_dir: Path) -> Keys:
         tls_key=_private(folder / "unit.tls.key.pem"),
         tls_authority=_present(folder / "ca.pem"),
         updates_root=_present(folder / "updates.root.json").read_bytes(),
+        page_certificate=_page_file(folder / "page.tls.cert.pem"),
+        page_key=_page_file(folder / "page.tls.key.pem"),
     )
 
 
@@ -71,6 +76,10 @@ def _private(path: Path) -> Path:
             f"{path}: others can read this private key; chmod 600 it, and enrol again if they did"
         )
     return path
+
+
+def _page_file(path: Path) -> Path | None:
+    return _private(path) if path.is_file() else None
 
 
 def _content(path: Path) -> bytes:

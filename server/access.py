@@ -39,7 +39,14 @@ class Role(StrEnum):
 
     ADMIN = "admin"
     OFFICER = "officer"
+    SUPERVISOR = "supervisor"
+    TECHNICIAN = "technician"
     AUDITOR = "auditor"
+
+    @property
+    def sees_reads(self) -> bool:
+        """Whether reads and hits are shown: a technician looks after equipment."""
+        return self is not Role.TECHNICIAN
 
     @property
     def sees_audit(self) -> bool:

@@ -8,9 +8,10 @@ from sqlalchemy import Engine, select
 
 from server.audit import Deed, append
 from server.database import reading, writing
-from server.errors import BatchConflictError, NotPermittedError
+from server.errors import BatchConflictError, LogConflictError, NotPermittedError
 from server.intake import Intake, Peer
 from server.tables import units
+from server.unit_logs import UnitLogs
 from sync.carried import Stick, units_on
 from sync.errors import SealBrokenError, WireFormatError
 
@@ -26,8 +27,11 @@ class Brought:
     """What was not taken, one line each."""
 
 
-def take_stick(engine: Engine, intake: Intake, root: Path, *, actor: str, now: datetime) -> list[Brought]:
+def take_stick(
+    engine: Engine, intake: Intake, root: Path, *, actor: str, now: datetime, logs: UnitLogs | None = None
+) -> list[Brought]:
     """Take every batch on the stick at *root*, as if its unit had sent it, and put each receipt beside it.
+    With *logs* the units' access logs too.
 
     A stick shows no certificate: that the unit signed the batch is what counts. A revoked unit's batches are
     refused. Each unit is one audit entry. A batch that was taken before gets the same receipt.
@@ -36,7 +40,11 @@ def take_stick(engine: Engine, intake: Intake, root: Path, *, actor: str, now: d
     """
     brought = []
     for unit_id in units_on(root):
-        taken, faults = _take_unit(engine, intake, Stick(root, unit_id), actor, now)
+        stick = Stick(root, unit_id)
+        peer = _peer(engine, unit_id, actor)
+        taken, faults = _take_batches(intake, stick, peer, now)
+        if logs is not None:
+            faults += _take_log(logs, stick, peer, now)
         detail = {"unit": unit_id, "batches": taken, "not_taken": len(faults)}
         outcome = "success" if not faults else "refused"
         with writing(engine) as connection:
@@ -45,14 +53,25 @@ def take_stick(engine: Engine, intake: Intake, root: Path, *, actor: str, now: d
     return brought
 
 
-def _take_unit(
-    engine: Engine, intake: Intake, stick: Stick, actor: str, now: datetime
-) -> tuple[int, list[str]]:
+def _peer(engine: Engine, unit_id: str, actor: str) -> Peer:
     with reading(engine) as connection:
         serial = connection.execute(
-            select(units.c.certificate_serial).where(units.c.unit_id == stick.unit_id)
+            select(units.c.certificate_serial).where(units.c.unit_id == unit_id)
         ).scalar()
-    peer = Peer(stick.unit_id, serial or "", f"stick, {actor}")
+    return Peer(unit_id, serial or "", f"stick, {actor}")
+
+
+def _take_log(logs: UnitLogs, stick: Stick, peer: Peer, now: datetime) -> list[str]:
+    """Take the pieces of the access log in their order; return what was not taken, a line at most."""
+    try:
+        for payload, signature in stick.log():
+            stick.put_log_receipt(logs.take(peer, payload, signature, now))
+    except (NotPermittedError, LogConflictError, SealBrokenError, WireFormatError, OSError) as error:
+        return [f"access log: {error}"]
+    return []
+
+
+def _take_batches(intake: Intake, stick: Stick, peer: Peer, now: datetime) -> tuple[int, list[str]]:
     taken, faults = 0, []
     for batch_id in list(stick.batches()):
         try:

@@ -13,35 +13,54 @@ from rich.table import Table
 from hotlist_cache.errors import HotlistError
 from server import clock
 from server.access import Role, add_account, change_account
-from server.audit import AuditHead, verify
+from server.audit_commands import audit_app, policy, transparency
 from server.broker_config import write_broker_config
 from server.daemon import run as run_daemon
 from server.database import reading
 from server.department import Administrator, console_actor, found, open_department
-from server.enrolment import UnitAddresses
+from server.enrolment import UnitAddresses, renew_page
 from server.enrolment import enroll as enroll_unit
 from server.enrolment import revoke as revoke_unit
 from server.errors import ServerError, SettingsInvalidError
+from server.evidence_commands import evidence_app
+from server.evidence_seal import evidence_key
 from server.hotlist_commands import DEFAULT_ROOT, RootOption, hotlist_app
 from server.keys import write_private
 from server.logs import set_up_logs
+from server.release_commands import release_app
 from server.report import holdings
+from server.retention_commands import hold_app, retention_app
 from server.revocation import revocation_list
+from server.roster_commands import bring_after_change, roster_app
 from server.transfer_commands import transfer_app
 from server.unit_commands import unit_app
+from server.unit_log_commands import audit_unit
 from server.updates_commands import updates_app
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The department's side.")
 user_app = typer.Typer(no_args_is_help=True, help="Accounts of the pages.")
-audit_app = typer.Typer(no_args_is_help=True, help="The access log.")
 app.add_typer(hotlist_app, name="hotlist")
 app.add_typer(updates_app, name="updates")
 app.add_typer(transfer_app, name="transfer")
 app.add_typer(unit_app, name="unit")
+app.add_typer(retention_app, name="retention")
+app.add_typer(hold_app, name="hold")
+app.add_typer(roster_app, name="roster")
 app.add_typer(user_app, name="user")
+app.add_typer(evidence_app, name="evidence")
+app.add_typer(release_app, name="release")
 app.add_typer(audit_app, name="audit")
+audit_app.command("unit")(audit_unit)
+app.command()(policy)
+app.command()(transparency)
 
 Root = Annotated[Path, typer.Argument(envvar="ALPR_SERVER_DIR", help="The department's folder.")]
+PageHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--page-host", help="Further name or address by which a laptop calls the unit's page; repeatable."
+    ),
+]
 PasswordFile = Annotated[
     Path | None,
     typer.Option(help='File whose first line is the password; "-" is standard input. Else one is made.'),
@@ -65,6 +84,13 @@ def init(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Of the first account; else 90 days from now."),
     ] = None,
+    database_url: Annotated[
+        str,
+        typer.Option(
+            envvar="ALPR_DATABASE_URL",
+            help="postgresql+psycopg://user@host/database, which is empty; else SQLite in the folder.",
+        ),
+    ] = "",
 ) -> None:
     """Make a new department: folder, keys, database, first administrator."""
     now = clock.now()
@@ -73,7 +99,11 @@ def init(
     expires = training_expires.date() if training_expires else (now + timedelta(days=90)).date()
     url = server_url or f"https://{hosts[0]}:8443"
     first = Administrator(admin, password, expires)
-    found(root, first, name=name, hosts=hosts, server_url=url, now=now)
+    found(root, first, name=name, hosts=hosts, server_url=url, now=now, database_url=database_url)
+    department = open_department(root)
+    # Made now, so that it is in the first backup of the keys.
+    evidence_key(department.engine, department.folder, now)
+    department.engine.dispose()
     typer.echo(f"department made in {root}")
     typer.echo(f"account {admin}: training on record until {expires.isoformat()}")
     _tell_password(admin, password, made)
@@ -90,6 +120,7 @@ def enroll(
     out: Annotated[Path | None, typer.Option(help="New folder for the unit's files.")] = None,
     server_url: Annotated[str, typer.Option(help="How the unit reaches the server; else as set.")] = "",
     revoke: Annotated[bool, typer.Option("--revoke", help="Refuse this unit from now on.")] = False,
+    page_host: PageHosts = None,
     root: RootOption = DEFAULT_ROOT,
 ) -> None:
     """Take a unit in: write its certificate, keys and configuration. A certificate it had before ends."""
@@ -113,9 +144,33 @@ def enroll(
         updates_root=department.publications.first_root,
         actor=console_actor(),
         now=clock.now(),
+        page_hosts=page_host or (),
     )
     typer.echo(f"unit {unit} is enrolled; its files are in {out}")
     typer.echo("Carry them to the unit by a way nobody else can read, then delete them here.")
+
+
+@app.command("page-certificate")
+def page_certificate(
+    unit: Annotated[str, typer.Argument(help="The unit's id, e.g. unit-07.")],
+    out: Annotated[Path, typer.Option(help="New folder for page.tls.cert.pem and page.tls.key.pem.")],
+    page_host: PageHosts = None,
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Write a new certificate for a unit's page: it ran out, the names changed, or the unit had none."""
+    department = open_department(root)
+    settings = department.settings
+    renew_page(
+        department.engine,
+        department.keys,
+        unit,
+        out,
+        UnitAddresses(settings.department.server_url, settings.mqtt.host, settings.mqtt.port),
+        actor=console_actor(),
+        now=clock.now(),
+        page_hosts=page_host or (),
+    )
+    typer.echo(f"{out}: copy both files into the unit's keys folder, restart the unit; then delete them here")
 
 
 @app.command("broker-config")
@@ -200,12 +255,13 @@ def user_add(
     root: RootOption = DEFAULT_ROOT,
 ) -> None:
     """Make an account."""
-    engine = open_department(root).engine
+    department = open_department(root)
     password, made = _password(password_file)
     until = training_expires.date()
-    add_account(engine, name, role, password, until, actor=console_actor(), now=clock.now())
+    add_account(department.engine, name, role, password, until, actor=console_actor(), now=clock.now())
     typer.echo(f"account {name} ({role.value}): training on record until {until.isoformat()}")
     _tell_password(name, password, made)
+    bring_after_change(department)
 
 
 @user_app.command("change")
@@ -220,12 +276,12 @@ def user_change(
     root: RootOption = DEFAULT_ROOT,
 ) -> None:
     """Change an account; ends its sessions and lifts its lock."""
-    engine = open_department(root).engine
+    department = open_department(root)
     changes_password = new_password or password_file is not None
     password, made = _password(password_file) if changes_password else (None, False)
     until: date | None = training_expires.date() if training_expires else None
     change_account(
-        engine,
+        department.engine,
         name,
         actor=console_actor(),
         now=clock.now(),
@@ -235,19 +291,7 @@ def user_change(
     )
     typer.echo(f"account {name} is changed")
     _tell_password(name, password or "", made)
-
-
-@audit_app.command("verify")
-def audit_verify(
-    root: Root,
-    noted: Annotated[str, typer.Option("--head", help="SEQUENCE:DIGEST as an earlier run printed it.")] = "",
-) -> None:
-    """Check that no entry was changed, removed or put in between; print the head to note down."""
-    department = open_department(root)
-    with reading(department.engine) as connection:
-        head = verify(connection, _head(noted) if noted else None)
-    typer.echo(f"{head.sequence} entries, unbroken")
-    typer.echo(f"head {head}")
+    bring_after_change(department)
 
 
 def main() -> None:
@@ -279,11 +323,3 @@ def _password(file: Path | None) -> tuple[str, bool]:
 def _tell_password(name: str, password: str, made: bool) -> None:
     if made:
         typer.echo(f"password of {name}, shown only now: {password}")
-
-
-def _head(text: str) -> AuditHead:
-    sequence, _, digest = text.partition(":")
-    try:
-        return AuditHead(int(sequence), bytes.fromhex(digest))
-    except ValueError:
-        raise SettingsInvalidError("--head: write it as an earlier `audit verify` printed it") from None

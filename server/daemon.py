@@ -9,6 +9,7 @@ import structlog
 
 from server import clock
 from server.access import Access
+from server.audit_answers import checkpoints_of
 from server.broker import BrokerLink
 from server.department import Department, open_department
 from server.desk import Desk
@@ -19,6 +20,8 @@ from server.local_books import LocalBooks
 from server.local_publishing import Bringing
 from server.pages import pages_app
 from server.publications import Publications
+from server.rosters import Rosters
+from server.unit_logs import UnitLogs
 from server.unit_port import unit_app
 
 ANNOUNCE_EVERY_S = 0.5
@@ -56,8 +59,9 @@ def run(root: Path, host: str, port: int, admin_port: int) -> None:
         notify("READY=1")
 
     books = LocalBooks(department.engine, department.keys, intake)
-    units = (unit_app(intake, books, department.publications, clock.now), unit_socket)
-    people = (pages_app(desk), people_socket)
+    logs = UnitLogs(department.engine, department.keys, intake)
+    units = (unit_app(intake, books, logs, department.publications, clock.now), unit_socket)
+    people = (pages_app(desk, department), people_socket)
     asyncio.run(serve(units, people, department.folder.keys, ready, lambda: _tend(department)))
     _log.info("stopped")
     department.engine.dispose()
@@ -66,15 +70,34 @@ def run(root: Path, host: str, port: int, admin_port: int) -> None:
 async def _tend(department: Department) -> None:
     """Keep the publication fresh, and tell units of each new one, whichever process published it."""
     publications, bringing = department.publications, Bringing(department)
+    checkpoints = checkpoints_of(department)
 
     def keep() -> None:
         # Usually the command that published the list has done it; after a crash in between this does.
         publications.bring_list(department.hotlists, department.keys, clock.now())
         publications.keep_fresh(clock.now())
 
+    def sign() -> None:
+        made = checkpoints.step(clock.now())
+        if made is not None:
+            # This log usually goes to another machine: one more place to hold the access log against.
+            _log.info("audit checkpoint", number=made.number, head=f"{made.sequence}:{made.digest.hex()}")
+
+    rosters = Rosters(department.engine, publications, department.settings.access)
+    # A department of before there were rosters has none until two persons say who signs them.
+    delegated = publications.repository.delegates("rosters")
+    if not delegated:
+        _log.warning("no roster", remedy="alpr-server roster delegate: else nobody logs in on the units")
+
+    def tell_units_of_accounts() -> None:
+        if delegated or publications.repository.delegates("rosters"):
+            rosters.bring(clock.now(), actor="server")
+
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_again_and_again(KEEP_EVERY_S, keep))
+        tasks.create_task(_again_and_again(KEEP_EVERY_S, tell_units_of_accounts, "roster not published"))
         tasks.create_task(_again_and_again(ANNOUNCE_EVERY_S, lambda: bringing.step(clock.now())))
+        tasks.create_task(_again_and_again(KEEP_EVERY_S, sign, "no checkpoint"))
         if department.settings.mqtt.host:
             tasks.create_task(_announce(department, publications))
 
@@ -91,11 +114,13 @@ async def _announce(department: Department, publications: Publications) -> None:
         link.stop()
 
 
-async def _again_and_again(every_s: float, act: Callable[[], object]) -> None:
+async def _again_and_again(
+    every_s: float, act: Callable[[], object], failure: str = "publication not fresh"
+) -> None:
     """Call *act* in a thread, now and *every_s* after each end; a failure is logged, and tried again."""
     while True:
         try:
             await asyncio.to_thread(act)
         except ServerError as error:
-            _log.error("publication not fresh", why=str(error))
+            _log.error(failure, why=str(error))
         await asyncio.sleep(every_s)

@@ -12,12 +12,13 @@ from sqlalchemy import Engine
 from hotlist_cache.publishing import Carried
 from server.access import Role, add_account, require_password
 from server.audit import Deed, append
-from server.database import migrate, open_database, require_current, writing
-from server.errors import SettingsInvalidError
+from server.audit_checkpoints import Checkpoints
+from server.database import migrate, open_database, require_current, require_empty, writing
+from server.errors import ServerError, SettingsInvalidError
 from server.hotlists import Hotlists
 from server.keys import DepartmentKeys, load_keys, make_keys, write_private
 from server.publications import Publications
-from server.settings import Folder, Settings, read_settings
+from server.settings import AuditSettings, Folder, Settings, read_settings
 
 _SETTINGS = """\
 # Settings of the department's server. Unknown keys are errors. Restart the server after a change.
@@ -25,6 +26,10 @@ _SETTINGS = """\
 [department]
 name = {name}
 server_url = {server_url}  # how units reach this server; written into each new unit's configuration
+
+[database]
+# Empty: SQLite in this folder. For a fleet: postgresql+psycopg://user@host/database
+url = {database_url}
 
 [access]
 idle_timeout_min = 30
@@ -46,6 +51,28 @@ times = true
 record_ids = false
 # A feed or list that would keep less of its entries waits for a second person's approval; 1 to 100.
 least_share_percent = 50
+
+[audit]
+# The access log's head is signed after so many entries and so many hours, and written to a file as well:
+# copy that to another machine. Empty: audit-checkpoints.jsonl in this folder.
+checkpoint_entries = 1000
+checkpoint_hours = 24
+checkpoint_file = ""
+timezone = "UTC"  # e.g. America/Los_Angeles: by it nights are told apart
+night_from_hour = 22
+night_until_hour = 6
+
+[policy]
+# What the published policy must say and no configuration can know. Empty: the policy says that it is missing.
+custodian_title = ""
+custodian_contact = ""
+job_titles = ""
+training = ""
+sharing = ""
+retention = ""
+council_approval = ""
+effective_from = ""
+website = ""
 """
 
 
@@ -91,11 +118,19 @@ class Department:
 
 
 def found(
-    root: Path, first: Administrator, *, name: str, hosts: Sequence[str], server_url: str, now: datetime
+    root: Path,
+    first: Administrator,
+    *,
+    name: str,
+    hosts: Sequence[str],
+    server_url: str,
+    now: datetime,
+    database_url: str = "",
 ) -> None:
     """Make a new department in *root*, which must not exist or be empty.
 
-    Raises SettingsInvalidError if there is anything in *root*, or a name, host or password cannot be one.
+    Raises SettingsInvalidError if there is anything in *root* or in the database at *database_url*, or a
+    name, host or password cannot be one; StoreUnavailableError if that database is not there.
     """
     folder = Folder(root)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
@@ -105,15 +140,24 @@ def found(
     if not name.strip() or not name.isprintable():
         raise SettingsInvalidError("the department's name must be printable text")
     require_password(first.password)
+    engine = open_database(folder.database, database_url)
+    if database_url:
+        try:
+            require_empty(engine)
+        except ServerError:
+            engine.dispose()
+            raise
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     root.chmod(0o700)
     make_keys(folder.keys, name, hosts, now)
     Publications(folder.updates).found(folder.keys, now)
-    settings = _SETTINGS.format(name=_toml_text(name), server_url=_toml_text(server_url))
+    settings = _SETTINGS.format(
+        name=_toml_text(name), server_url=_toml_text(server_url), database_url=_toml_text(database_url)
+    )
     write_private(folder.settings, settings.encode())
-    # Made before SQLite does, which would make it readable for others.
-    write_private(folder.database, b"")
-    engine = open_database(folder.database)
+    if not database_url:
+        # Made before SQLite does, which would make it readable for others.
+        write_private(folder.database, b"")
     migrate(engine)
     with writing(engine) as connection:
         append(connection, Deed(console_actor(), "department.init", detail={"name": name}), now)
@@ -126,6 +170,8 @@ def found(
         actor=console_actor(),
         now=now,
     )
+    # Made now, so that the audit key is in the first backup of the keys.
+    Checkpoints(engine, folder, AuditSettings()).step(now, at_once=True)
     engine.dispose()
 
 
@@ -137,12 +183,17 @@ def open_department(root: Path, *, upgrading: bool = False) -> Department:
     folder = Folder(root)
     settings = read_settings(folder.settings)
     keys = load_keys(folder.keys)
-    if not folder.database.is_file():
+    url = settings.database.url
+    if not url and not folder.database.is_file():
         raise SettingsInvalidError(f"{folder.database} is missing: restore it from the backup")
-    engine = open_database(folder.database)
-    if upgrading:
-        migrate(engine)
-    require_current(engine)
+    engine = open_database(folder.database, url)
+    try:
+        if upgrading:
+            migrate(engine)
+        require_current(engine)
+    except ServerError:
+        engine.dispose()
+        raise
     return Department(folder, settings, keys, engine)
 
 

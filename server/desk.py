@@ -53,7 +53,12 @@ class Visit:
     """The network address it came from."""
 
     def require_purpose(self) -> None:
-        """Raises PurposeNeededError unless the person said lately why they look at reads."""
+        """Raises PurposeNeededError unless the person said lately why they look at reads.
+
+        Raises NotPermittedError if their role shows none.
+        """
+        if not self.session.role.sees_reads:
+            raise NotPermittedError("A technician looks after the equipment: reads are not shown.")
         if self.session.purpose is None:
             raise PurposeNeededError
 

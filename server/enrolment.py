@@ -1,10 +1,13 @@
 """Take a unit into the department: its certificate and keys, the files it needs, its row in the database."""
 
+import json
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -19,6 +22,7 @@ from server.keys import (
     IssuedCertificate,
     certificate_pem,
     issue_client,
+    issue_server,
     private_pem,
     public_pem,
     write_private,
@@ -50,7 +54,14 @@ server_url = "{server_url}"
 [mqtt]
 host = "{mqtt_host}"
 port = {mqtt_port}
+
+# The officers' page. For a laptop on the vehicle's network set host to the unit's address there.
+[page]
+host = "127.0.0.1"
+hosts = {page_hosts}
 """
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +83,11 @@ def enroll(
     updates_root: bytes,
     actor: str,
     now: datetime,
+    page_hosts: Sequence[str] = (),
 ) -> None:
     """Write to *out* all that the unit needs, and register it. *updates_root* is what the unit believes
-    publications by. A certificate it had before no longer counts.
+    publications by; by *page_hosts* and its own id a laptop may call its page. A certificate it had before
+    no longer counts.
 
     The unit is registered last: files that could not all be written belong to nobody.
 
@@ -86,12 +99,15 @@ def enroll(
         )
     if not re.fullmatch(r"https://[A-Za-z0-9.:\[\]_-]+/?", addresses.server_url):
         raise SettingsInvalidError(f"server URL {addresses.server_url!r}: write https://HOST:PORT")
+    page = _page_certificate(keys, unit_id, page_hosts, addresses, now)
     certificate = issue_client(keys, unit_id, now)
     signing = Ed25519PrivateKey.generate()
     _write_files(
         out,
         keys,
         certificate,
+        page=page,
+        page_hosts=page_hosts,
         signing=signing,
         unit_id=unit_id,
         addresses=addresses,
@@ -114,6 +130,38 @@ def enroll(
         append(connection, Deed(actor, "unit.enroll", detail=detail), now)
 
 
+def renew_page(
+    engine: Engine,
+    keys: DepartmentKeys,
+    unit_id: str,
+    out: Path,
+    addresses: UnitAddresses,
+    *,
+    actor: str,
+    now: datetime,
+    page_hosts: Sequence[str] = (),
+) -> None:
+    """Write a new certificate and key for the page of *unit_id* to the new folder *out*.
+
+    For a unit that was enrolled before there was a page, or is called by other names now. Raises
+    SettingsInvalidError if there is no such unit, or *out* is there.
+    """
+    page = _page_certificate(keys, unit_id, page_hosts, addresses, now)
+    with writing(engine) as connection:
+        if not _known(connection, unit_id):
+            raise SettingsInvalidError(f"unit {unit_id!r} was never enrolled: see the units page for its id")
+        try:
+            out.mkdir(mode=0o700, parents=True)
+        except FileExistsError:
+            raise SettingsInvalidError(
+                f"{out} exists: nothing is overwritten; choose another folder"
+            ) from None
+        for name, content in _page_files(page).items():
+            write_private(out / name, content)
+        detail = {"unit": unit_id, "serial": page.serial, "hosts": list(page_hosts)}
+        append(connection, Deed(actor, "unit.page_certificate", detail=detail), now)
+
+
 def revoke(engine: Engine, unit_id: str, *, actor: str, now: datetime) -> None:
     """Refuse the unit from now on; what it sent stays.
 
@@ -130,11 +178,35 @@ def _known(connection: Connection, unit_id: str) -> bool:
     return connection.execute(select(units.c.unit_id).where(units.c.unit_id == unit_id)).first() is not None
 
 
+def _page_certificate(
+    keys: DepartmentKeys,
+    unit_id: str,
+    page_hosts: Sequence[str],
+    addresses: UnitAddresses,
+    now: datetime,
+) -> IssuedCertificate:
+    """Return what the laptop's browser sees of the unit."""
+    department = {urlsplit(addresses.server_url).hostname or "", addresses.mqtt_host.lower()} - {""}
+    # A stolen unit must not be able to pose as the department.
+    if taken := {host.lower() for host in page_hosts} & department - set(_LOOPBACK):
+        raise SettingsInvalidError(f"page host {min(taken)!r} is the department's own; give the unit's")
+    return issue_server(keys, [unit_id, *_LOOPBACK, *page_hosts], now)
+
+
+def _page_files(page: IssuedCertificate) -> dict[str, bytes]:
+    return {
+        "page.tls.cert.pem": certificate_pem(page.certificate),
+        "page.tls.key.pem": private_pem(page.key),
+    }
+
+
 def _write_files(
     out: Path,
     keys: DepartmentKeys,
     certificate: IssuedCertificate,
     *,
+    page: IssuedCertificate,
+    page_hosts: Sequence[str],
     signing: Ed25519PrivateKey,
     unit_id: str,
     addresses: UnitAddresses,
@@ -158,6 +230,7 @@ def _write_files(
         "ca.pem": certificate_pem(keys.ca_certificate),
         "storage.key": secrets.token_bytes(32),
         "updates.root.json": updates_root,
+        **_page_files(page),
     }
     for name, content in files.items():
         write_private(folder / name, content)
@@ -166,5 +239,7 @@ def _write_files(
         server_url=addresses.server_url,
         mqtt_host=addresses.mqtt_host,
         mqtt_port=addresses.mqtt_port,
+        # JSON's array of strings is TOML's too; what stands in it was checked as a DNS name or address.
+        page_hosts=json.dumps(list(page_hosts)),
     )
     write_private(config, text.encode())

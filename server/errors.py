@@ -38,5 +38,13 @@ class HotlistRefusedError(ServerError):
     """A feed or snapshot cannot become the list in force: the one before stays; tell the administrator."""
 
 
+class LogConflictError(ServerError):
+    """A unit's access log has a gap, a fork or a broken entry: refuse it, with an alarm; tell the auditor."""
+
+
+class RetentionRefusedError(ServerError):
+    """A hold or purge is not as the rules say: nothing was kept or destroyed; tell who asked."""
+
+
 class AuditBrokenError(ServerError):
     """The access log was altered or cut: tell the auditor which entry; exit 1."""

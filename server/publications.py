@@ -13,7 +13,7 @@ fetched first.
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,17 +29,29 @@ from server.hotlists import Hotlists
 from server.keys import DepartmentKeys
 from server.list_files import drop_files, way_to
 from server.repository import Repository
+from server.repository_errors import RepositoryRefusedError
+from server.repository_folder import DELEGATED
 from server.repository_keys import Secrets, make_key_file, pem_uri
 from server.repository_publication import Publication, in_force
 from server.repository_signing import sign_file
-from sync.trust_values import DELTA_KIND, DELTA_PREFIX, LIST_KIND, LIST_PATH, URGENT_PATH, Label, parse_label
+from sync.trust_values import (
+    DELTA_KIND,
+    DELTA_PREFIX,
+    LIST_KIND,
+    LIST_PATH,
+    ROSTER_KIND,
+    ROSTER_PATH,
+    URGENT_PATH,
+    Label,
+    parse_label,
+)
 
 DELTAS_KEPT = 400
 """A unit that was off for longer than so many changes takes the whole list."""
 FILES_KEPT = timedelta(days=30)
 """Of lists that were replaced, for whoever asks what was in force: units need them no more."""
 PERSONS = ("person-1", "person-2", "person-3")
-ONLINE = ("hotlist", "snapshot", "timestamp")
+ONLINE = ("hotlist", "rosters", "snapshot", "timestamp")
 _PUBLIC = re.compile(r"(metadata|targets)(/[A-Za-z0-9][A-Za-z0-9._-]{0,200}){1,4}")
 
 
@@ -172,6 +184,50 @@ class Publications:
             self.repository.publish(now, _no_secrets)
             return verify_header(data, [keys.hotlist.public_key()])[0].count
 
+    def roster(self) -> tuple[int, bytes] | None:
+        """Return number and bytes of the roster in force, or None.
+
+        Raises RepositoryRefusedError if its file is gone.
+        """
+        label = self._labels("rosters").get(ROSTER_PATH)
+        path = None if label is None else self.path_of(self._targets()[ROSTER_PATH])
+        if label is None:
+            return None
+        if path is None:
+            raise RepositoryRefusedError("the published roster is gone; restore it from the backup")
+        return label.sequence, path.read_bytes()
+
+    def publish_roster(self, make: Callable[[int], bytes | None], now: datetime) -> int:
+        """Publish what *make* gives for the number that it is told; return that number, 0 if it gives None.
+
+        Raises StoreUnavailableError if the disk fails, RepositoryRefusedError (also where nobody may sign for
+        rosters yet) or SigningFailedError; and publishes nothing.
+        """
+        with self._publishing(), TemporaryDirectory() as folder:
+            if not self.repository.delegates("rosters"):
+                raise RepositoryRefusedError(
+                    "nobody may sign for rosters yet: `alpr-server roster delegate`, and two persons sign it"
+                )
+            before = self._labels("rosters").get(ROSTER_PATH)
+            number = 1 if before is None else before.sequence + 1
+            if (data := make(number)) is None:
+                return 0
+            file = Path(folder) / "roster"
+            file.write_bytes(data)
+            self.repository.put_target(ROSTER_PATH, file, Label(ROSTER_KIND, number), now)
+            self.repository.publish(now, _no_secrets)
+            return number
+
+    def delegate_rosters(self, keys: Path, now: datetime) -> None:
+        """Make the key that signs rosters, and draft that it may: for a department of before there were any.
+
+        Two persons sign the draft, see docs/commands.md. Raises RepositoryRefusedError if it may already.
+        """
+        path, ring = keys / "updates-rosters.pem", self.repository.ring
+        if not path.exists():
+            ring.add("rosters", make_key_file(path, None), pem_uri(path))
+        self.repository.delegate("rosters", "rosters", now)
+
     def publish(self, now: datetime, secrets: Secrets) -> Publication:
         """Put all that persons have signed in force. For the rest see `Repository.publish`."""
         with self._publishing():
@@ -220,7 +276,8 @@ class Publications:
         try:
             with self.repository.folder.locked("publishing.lock"):
                 # Left by one that was cut off. Whatever it holds and still counts is drafted again.
-                self.repository.folder.draft_path("hotlist").unlink(missing_ok=True)
+                for role in DELEGATED:
+                    self.repository.folder.draft_path(role).unlink(missing_ok=True)
                 yield
         except OSError as error:
             raise StoreUnavailableError(f"nothing was published ({error.strerror})") from error
@@ -228,16 +285,16 @@ class Publications:
     def _targets(self) -> dict[str, str]:
         """Return where units fetch each target in force, by its path."""
         found = {}
-        for role in ("targets", "hotlist"):
+        for role in ("targets", *DELEGATED):
             signed = in_force(self.repository.folder).signed(role)
             for path, file in (signed.targets if isinstance(signed, Targets) else {}).items():
                 folder, _, name = path.rpartition("/")
                 found[path] = f"targets/{folder}/{file.hashes['sha256']}.{name}"
         return found
 
-    def _labels(self) -> dict[str, Label]:
-        """Return the labels of the lists and changes in force, by path."""
-        signed = in_force(self.repository.folder).signed("hotlist")
+    def _labels(self, role: str = "hotlist") -> dict[str, Label]:
+        """Return the labels of what *role* has in force, lists and changes if not said otherwise, by path."""
+        signed = in_force(self.repository.folder).signed(role)
         files = signed.targets if isinstance(signed, Targets) else {}
         labels = {path: parse_label(path, file.custom) for path, file in files.items()}
         return {path: label for path, label in labels.items() if label is not None}

@@ -1,26 +1,35 @@
-"""Reads in the department's database: stored once each, found again by time, unit or plate."""
+"""Reads in the department's database, found again by time, unit, place or plate."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    Subquery,
+    and_,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 
-from recognizer.plate import Plate, fold, normalise
-from server.errors import BatchConflictError
-from server.ingest import OpenedBatch, OpenedRead
-from server.tables import batches, evidence, hits, reads, units
+from recognizer.plate import fold, normalise
+from server.database import is_postgresql
+from server.tables import evidence, hits, reads
 
-
-@dataclass(frozen=True, slots=True)
-class HeldBatch:
-    """What is known of a batch that was taken."""
-
-    unit_id: str
-    digest: bytes
-    receipt: bytes = field(repr=False)
+METRES_PER_DEGREE = 111_320.0
+"""Of latitude."""
+RARE_CHARACTERS = 3
+"""So many known characters are in few plates. With fewer, the newest reads soon fill a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,48 +102,33 @@ class ReadQuery:
     """The plate may stand anywhere in the text."""
     unit_id: str = ""
     hits_only: bool = False
+    camera: str = ""
+    since: datetime | None = None
+    """Settled at this moment or later, aware UTC."""
+    until: datetime | None = None
+    place: "Place | None" = field(default=None, repr=False)
+    """Reads without a place are in none."""
 
 
-def held_batch(connection: Connection, batch_id: str) -> HeldBatch | None:
-    """Return what is known of the batch, or None if it was never taken."""
-    row = connection.execute(
-        select(batches.c.unit_id, batches.c.digest, batches.c.receipt).where(batches.c.batch_id == batch_id)
-    ).first()
-    return None if row is None else HeldBatch(row.unit_id, row.digest, row.receipt)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A circle on the ground, WGS 84; the square around it is searched."""
 
+    latitude_deg: float
+    longitude_deg: float
+    radius_m: float
 
-def store_batch(connection: Connection, opened: OpenedBatch, receipt: bytes, now: datetime) -> int:
-    """Write the batch with its reads in the caller's transaction; return how many of them were held before.
-
-    Raises BatchConflictError if one of its read ids is held with other content: nothing may be stored then.
-    """
-    batch = opened.batch
-    held = _held_digests(connection, [r.record.read.read_id for r in opened.reads])
-    for item in opened.reads:
-        if held.get(item.record.read.read_id, item.digest) != item.digest:
-            raise BatchConflictError(f"read {item.record.read.read_id}: is held with other content")
-    new = [item for item in opened.reads if item.record.read.read_id not in held]
-    connection.execute(
-        insert(batches).values(
-            batch_id=batch.batch_id,
-            unit_id=batch.unit_id,
-            digest=opened.digest,
-            made_at=batch.made_at,
-            received_at=now,
-            reads=len(opened.reads),
-            already_held=len(held),
-            receipt=receipt,
+    @property
+    def sides(self) -> tuple[float, float, float, float]:
+        """South, north, west and east of the square, degrees."""
+        height = self.radius_m / METRES_PER_DEGREE
+        width = height / max(math.cos(math.radians(self.latitude_deg)), 0.01)
+        return (
+            self.latitude_deg - height,
+            self.latitude_deg + height,
+            self.longitude_deg - width,
+            self.longitude_deg + width,
         )
-    )
-    for table, rows in (
-        (reads, [_read_row(item, batch.batch_id) for item in new]),
-        (evidence, [_evidence_row(item) for item in new if item.record.read.evidence]),
-        (hits, [row for item in new for row in _hit_rows(item)]),
-    ):
-        if rows:
-            connection.execute(insert(table), rows)
-    connection.execute(update(units).where(units.c.unit_id == batch.unit_id).values(last_batch_at=now))
-    return len(held)
 
 
 def find_reads(connection: Connection, query: ReadQuery, limit: int, offset: int) -> list[StoredRead]:
@@ -142,20 +136,21 @@ def find_reads(connection: Connection, query: ReadQuery, limit: int, offset: int
 
     O and 0, and I and 1, are taken as the same character, as several states print and file them alike.
     """
-    found = connection.execute(
-        _narrowed(select(reads, evidence.c.jpeg).outerjoin(evidence), query)
+    narrowed = (
+        _narrowed(select(reads), query, embedded=not is_postgresql(connection))
         .order_by(reads.c.settled_at.desc(), reads.c.read_id)
         .limit(limit)
         .offset(offset)
-    ).all()
-    return _with_hits(connection, found)
+    ).subquery()
+    # Pictures are joined to what is shown, not to all that was found.
+    shown = _with_evidence(connection, narrowed).order_by(narrowed.c.settled_at.desc(), narrowed.c.read_id)
+    return _with_hits(connection, connection.execute(shown).all())
 
 
 def get_read(connection: Connection, read_id: str) -> StoredRead | None:
     """Return one read, or None if it is not held."""
-    found = connection.execute(
-        select(reads, evidence.c.jpeg).outerjoin(evidence).where(reads.c.read_id == read_id)
-    ).all()
+    one = select(reads).where(reads.c.read_id == read_id).subquery()
+    found = connection.execute(_with_evidence(connection, one)).all()
     return next(iter(_with_hits(connection, found)), None)
 
 
@@ -175,19 +170,48 @@ def plate_pattern(query: ReadQuery) -> str:
     return f"%{pattern}%" if query.anywhere and pattern else pattern
 
 
-def _narrowed(statement: Select[Any], query: ReadQuery) -> Select[Any]:
+def _narrowed(statement: Select[Any], query: ReadQuery, *, embedded: bool) -> Select[Any]:
     pattern = plate_pattern(query)
     forms = (reads.c.plate_folded, reads.c.prefix_first_folded, reads.c.prefix_last_folded)
     if "_" in pattern or "%" in pattern:
-        statement = statement.where(or_(*(form.like(pattern) for form in forms)))
+        if embedded and len(pattern.replace("_", "").replace("%", "")) >= RARE_CHARACTERS:
+            statement = statement.where(_by_covering_indexes(forms, pattern))
+        else:
+            statement = statement.where(or_(*(form.like(pattern) for form in forms)))
     elif pattern:
         # Not LIKE: equality uses the indexes.
         statement = statement.where(or_(*(form == pattern for form in forms)))
     if query.unit_id:
         statement = statement.where(reads.c.unit_id == query.unit_id)
+    if query.camera:
+        statement = statement.where(reads.c.camera == query.camera)
+    if query.since is not None:
+        statement = statement.where(reads.c.settled_at >= query.since)
+    if query.until is not None:
+        statement = statement.where(reads.c.settled_at <= query.until)
+    if query.place is not None:
+        south, north, west, east = query.place.sides
+        statement = statement.where(
+            reads.c.latitude_deg.between(south, north), reads.c.longitude_deg.between(west, east)
+        )
     if query.hits_only:
         statement = statement.where(reads.c.read_id.in_(select(hits.c.read_id)))
     return statement
+
+
+def _by_covering_indexes(forms: Sequence[Column[Any]], pattern: str) -> ColumnElement[bool]:
+    """Return a condition for which SQLite runs through its plate indexes, an eighth of the table, alone."""
+    row = literal_column("rowid", Integer)
+    found = (select(row).select_from(reads).where(form.is_not(None), form.like(pattern)) for form in forms)
+    return literal_column("reads.rowid", Integer).in_(union_all(*found))
+
+
+def _with_evidence(connection: Connection, found: Subquery) -> Select[Any]:
+    its_own = evidence.c.read_id == found.c.read_id
+    if is_postgresql(connection):
+        # Then only the month's own pictures are looked through.
+        its_own = and_(its_own, evidence.c.settled_at == found.c.settled_at)
+    return select(found, evidence.c.jpeg).outerjoin_from(found, evidence, its_own)
 
 
 def _with_hits(connection: Connection, found: Sequence[Row[Any]]) -> list[StoredRead]:
@@ -245,74 +269,3 @@ def _stored_read(row: Row[Any], its_hits: tuple[StoredHit, ...], revised_by: str
         revises=row.revises,
         revised_by=revised_by,
     )
-
-
-def _held_digests(connection: Connection, read_ids: Sequence[str]) -> dict[str, bytes]:
-    held: dict[str, bytes] = {}
-    # SQLite takes at most 32,766 values in one statement.
-    for start in range(0, len(read_ids), 1000):
-        some = read_ids[start : start + 1000]
-        rows = connection.execute(
-            select(reads.c.read_id, reads.c.record_digest).where(reads.c.read_id.in_(some))
-        )
-        held.update({row.read_id: row.record_digest for row in rows})
-    return held
-
-
-def _read_row(item: OpenedRead, batch_id: str) -> dict[str, Any]:
-    read, fix = item.record.read, item.record.read.fix
-    return {
-        "read_id": read.read_id,
-        "batch_id": batch_id,
-        "unit_id": item.record.unit_id,
-        "record_digest": item.digest,
-        "camera": read.camera,
-        "plate": read.plate,
-        "plate_folded": fold(Plate(read.plate)),
-        "positions": json.dumps(read.positions),
-        "confidence": read.confidence,
-        "jurisdiction": read.jurisdiction and read.jurisdiction.code,
-        "jurisdiction_confidence": read.jurisdiction and read.jurisdiction.confidence,
-        "first_seen_at": read.first_seen.utc,
-        "settled_at": read.settled.utc,
-        "time_quality": read.settled.quality.value,
-        "latitude_deg": fix and fix.latitude_deg,
-        "longitude_deg": fix and fix.longitude_deg,
-        "accuracy_m": fix and fix.accuracy_m,
-        "speed_mps": fix and fix.speed_mps,
-        "course_deg": fix and fix.course_deg,
-        "fix_at": fix and fix.at,
-        "box": json.dumps([read.box.left, read.box.top, read.box.right, read.box.bottom]),
-        "frames": read.frames,
-        "prefix": read.prefix or None,
-        "prefix_confidence": read.prefix_confidence if read.prefix else None,
-        "prefix_first_folded": fold(Plate(read.prefix + read.plate)) if read.prefix else None,
-        "prefix_last_folded": fold(Plate(read.plate + read.prefix)) if read.prefix else None,
-        "revises": read.revises,
-    }
-
-
-def _evidence_row(item: OpenedRead) -> dict[str, Any]:
-    return {"read_id": item.record.read.read_id, "jpeg": item.record.read.evidence}
-
-
-def _hit_rows(item: OpenedRead) -> list[dict[str, Any]]:
-    return [
-        {
-            "read_id": item.record.read.read_id,
-            "hit_id": hit.hit_id,
-            "entry_id": hit.entry_id,
-            "pattern": hit.pattern,
-            "list_name": hit.list_name,
-            "kind": hit.kind,
-            "state": hit.state,
-            "differing": json.dumps(hit.differing),
-            "snapshot_sequence": hit.snapshot_sequence,
-            "list_issued_at": hit.list_issued_at,
-            "form": hit.form,
-            "outcome": hit.outcome,
-            "text_probability": hit.text_probability,
-            "state_probability": hit.state_probability,
-        }
-        for hit in item.record.hits
-    ]

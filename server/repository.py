@@ -1,8 +1,9 @@
 """What the department publishes to its units, signed: hotlists, models, agency profiles (TUF; decision 0007).
 
     root       2 of 3 persons     whose keys count
-    targets    2 of 3 persons     models/*, profiles/*, and who signs hotlist/*
+    targets    2 of 3 persons     models/*, profiles/*, and who signs hotlist/* and rosters/*
     hotlist    online             hotlist/*: changes hourly
+    rosters    online             rosters/*: who may log in on the units
     snapshot   online             which versions belong together
     timestamp  online             which snapshot is the newest
 
@@ -16,10 +17,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from securesystemslib.exceptions import UnverifiedSignatureError
-from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Role, Root, TargetFile, Targets
+from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Role, Root, Signed, TargetFile, Targets
 
 from server.repository_errors import RepositoryRefusedError
-from server.repository_folder import RepositoryFolder
+from server.repository_folder import DELEGATED, RepositoryFolder
 from server.repository_keys import KeyRing, NamedKey, Secrets
 from server.repository_publication import (
     LIFETIMES,
@@ -57,7 +58,8 @@ class Repository:
     def found(self, holders: Mapping[str, Sequence[str]], now: datetime, *, threshold: int = 2) -> None:
         """Draft the first root and targets; once they are signed, `publish` makes the repository.
 
-        *holders* names the keys of each role, online ones too; *threshold* is that of root and targets.
+        *holders* names the keys of each role, online ones too; one that delegates no rosters needs none for
+        them. *threshold* is that of root and targets.
 
         Raises RepositoryRefusedError if there is a repository, or a role has too few keys.
         """
@@ -73,13 +75,14 @@ class Repository:
                 for name in holders[role]:
                     root.add_key(self.ring.named(name).public, role)
                 root.roles[role].threshold = threshold if role in OFFLINE else 1
-            hotlist = DelegatedRole("hotlist", [], 1, terminating=True, paths=["hotlist/*"])
+            delegated = {role: _delegated_role(role) for role in DELEGATED if holders.get(role)}
             targets = Targets(
                 expires=self._lifetimes.end("targets", now),
-                delegations=Delegations(keys={}, roles={"hotlist": hotlist}),
+                delegations=Delegations(keys={}, roles=delegated),
             )
-            for name in holders["hotlist"]:
-                targets.add_key(self.ring.named(name).public, "hotlist")
+            for role in delegated:
+                for name in holders[role]:
+                    targets.add_key(self.ring.named(name).public, role)
             self.folder.write_draft("root", AnyMetadata(root))
             self.folder.write_draft("targets", AnyMetadata(targets))
 
@@ -112,6 +115,29 @@ class Repository:
             self.folder.keep_target(path, digest, file, shared=shared)
             targets.targets[path] = TargetFile(length, {"sha256": digest}, path, {"custom": label.custom()})
             self.folder.write_draft(_role_of(path), metadata)
+
+    def delegates(self, role: str) -> bool:
+        """Whether *role* is delegated in what is in force."""
+        return role in _delegations(in_force(self.folder).signed("targets"))
+
+    def delegate(self, role: str, name: str, now: datetime) -> None:
+        """Draft that the key *name* signs for the folder of *role*, for a repository that has no such role.
+
+        Raises RepositoryRefusedError if it has, or the key was used before.
+        """
+        with self.folder.locked():
+            before = in_force(self.folder)
+            draft = self._draft("targets", before, now)
+            key = self.ring.named(name).public
+            assert isinstance(draft.signed, Targets) and draft.signed.delegations is not None
+            if role in _delegations(draft.signed):
+                raise RepositoryRefusedError(f"{role} is delegated already, or waits for signatures")
+            if key.keyid in _ever_named(before) | set(draft.signed.delegations.keys):
+                raise RepositoryRefusedError(f"key {name} was used before: make a new one")
+            assert draft.signed.delegations.roles is not None
+            draft.signed.delegations.roles[role] = _delegated_role(role)
+            draft.signed.add_key(key, role)
+            self.folder.write_draft("targets", draft)
 
     def remove_target(self, path: str, now: datetime) -> None:
         """Draft that the target *path* is published no more. Raises RepositoryRefusedError if it is not."""
@@ -244,7 +270,7 @@ class Repository:
                 self.folder.metadata / f"{file.version}.{role}.json" for role, file in before.files.items()
             }
             signed = [file.metadata.signed for file in before.files.values()]
-            signed += [draft.signed for role in ("targets", "hotlist") if (draft := self.folder.draft(role))]
+            signed += [draft.signed for role in ("targets", *DELEGATED) if (draft := self.folder.draft(role))]
             for content in signed:
                 for path, file in (content.targets if isinstance(content, Targets) else {}).items():
                     folder, _, name = path.rpartition("/")
@@ -262,7 +288,7 @@ class Repository:
         if metadata is None or metadata.signed.version <= before.version(role):
             signed = before.signed(role)
             if signed is None:
-                if role != "hotlist":
+                if role not in DELEGATED:
                     raise RepositoryRefusedError(f"there is no {role} yet: found the repository first")
                 signed = Targets()
             else:
@@ -290,7 +316,18 @@ class Repository:
 
 
 def _role_of(path: str) -> str:
-    return "hotlist" if path.startswith("hotlist/") else "targets"
+    folder = path.partition("/")[0]
+    return folder if folder in DELEGATED else "targets"
+
+
+def _delegated_role(role: str) -> DelegatedRole:
+    return DelegatedRole(role, [], 1, terminating=True, paths=[DELEGATED[role]])
+
+
+def _delegations(signed: Signed | None) -> Mapping[str, DelegatedRole]:
+    if not isinstance(signed, Targets) or signed.delegations is None:
+        return {}
+    return signed.delegations.roles or {}
 
 
 def _ever_named(before: InForce) -> set[str]:

@@ -26,7 +26,9 @@ from server.files import replacing
 from server.repository_errors import RepositoryRefusedError
 from server.repository_signing import AnyMetadata, read_metadata
 
-ROLES: dict[str, type[Signed]] = {"root": Root, "targets": Targets, "hotlist": Targets}
+DELEGATED = {"hotlist": "hotlist/*", "rosters": "rosters/*"}
+"""Roles of a folder each, which an online key signs. An older repository may delegate the first alone."""
+ROLES: dict[str, type[Signed]] = {"root": Root, "targets": Targets, **dict.fromkeys(DELEGATED, Targets)}
 
 
 @dataclass(frozen=True, slots=True)

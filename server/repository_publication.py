@@ -15,7 +15,7 @@ from tuf.api.metadata import (
 )
 
 from server.repository_errors import RepositoryRefusedError
-from server.repository_folder import RepositoryFolder
+from server.repository_folder import DELEGATED, RepositoryFolder
 from server.repository_keys import KeyRing, Secrets
 from server.repository_signing import AnyMetadata, add_signature
 from sync.errors import UpdateRejectedError
@@ -30,6 +30,7 @@ class Lifetimes:
     root: timedelta = timedelta(days=365)
     targets: timedelta = timedelta(days=180)
     hotlist: timedelta = timedelta(days=7)
+    rosters: timedelta = timedelta(days=7)
     snapshot: timedelta = timedelta(days=7)
     timestamp: timedelta = timedelta(days=1)
 
@@ -140,20 +141,22 @@ class Publisher:
         """Put the next publication in force and return it; its online roles leave *skip* numbers out."""
         root, targets = self._offline()
         files = {"root": root, "targets": targets}
-        files["hotlist"] = self._hotlist(targets.metadata.signed, secrets, skip)
+        delegated = self._delegated(targets.metadata.signed)
+        for role, keys in delegated.items():
+            files[role] = self._delegated_targets(targets.metadata.signed, role, keys, secrets, skip=skip)
         files["snapshot"] = self._snapshot(files, secrets, skip)
         files["timestamp"] = self._timestamp(files, secrets, skip)
         trusted = self._checked(files)
-        for role in ("targets", "hotlist", "snapshot", "root"):
+        for role in ("targets", *delegated, "snapshot", "root"):
             if self._before.files.get(role) != files[role]:
                 self._folder.write(f"{files[role].version}.{role}.json", files[role].data)
         self._folder.write("timestamp.json", files["timestamp"].data)
         waiting = []
-        for role in ("root", "targets", "hotlist"):
+        for role in ("root", "targets", *delegated):
             draft = self._folder.draft(role)
             if draft is None:
                 continue
-            if role != "hotlist" and draft.signed.version > files[role].version:
+            if role not in delegated and draft.signed.version > files[role].version:
                 waiting.append(role)
             else:
                 self._folder.draft_path(role).unlink()
@@ -183,26 +186,32 @@ class Publisher:
             return None  # a publication was cut off after it
         return SignedFile(draft, draft.to_bytes())
 
-    def _hotlist(self, targets: Signed, secrets: Secrets, skip: int) -> SignedFile:
+    def _delegated(self, targets: Signed) -> dict[str, Role]:
+        """Return the roles of a folder each that *targets* delegates, in a fixed order."""
         assert isinstance(targets, Targets) and targets.delegations is not None
         assert targets.delegations.roles is not None
-        role, draft = targets.delegations.roles["hotlist"], self._folder.draft("hotlist")
-        former = self._before.files.get("hotlist")
+        return {role: found for role in DELEGATED if (found := targets.delegations.roles.get(role))}
+
+    def _delegated_targets(
+        self, targets: Signed, role: str, keys: Role, secrets: Secrets, *, skip: int
+    ) -> SignedFile:
+        assert isinstance(targets, Targets)
+        former, draft = self._before.files.get(role), self._folder.draft(role)
         if draft is None and former is not None and not skip:
             old = former.metadata
-            stands = targets.get_verification_result("hotlist", old.signed_bytes, old.signatures)
-            if stands and not self._lifetimes.half_gone(old.signed, "hotlist", self._now):
+            stands = targets.get_verification_result(role, old.signed_bytes, old.signatures)
+            if stands and not self._lifetimes.half_gone(old.signed, role, self._now):
                 return former
         listed = former.metadata.signed if draft is None and former is not None else None
         if draft is not None:
             listed = draft.signed
         content = Targets() if listed is None else Targets.from_dict(listed.to_dict())
-        return self._sign("hotlist", content, role, secrets, skip)
+        return self._sign(role, content, keys, secrets, skip)
 
     def _snapshot(self, files: dict[str, SignedFile], secrets: Secrets, skip: int) -> SignedFile:
         root, former = files["root"].metadata.signed, self._before.files.get("snapshot")
         assert isinstance(root, Root)
-        meta = {f"{role}.json": files[role].meta for role in ("targets", "hotlist")}
+        meta = {f"{role}.json": files[role].meta for role in ("targets", *DELEGATED) if role in files}
         if former is not None and not skip:
             old = former.metadata.signed
             assert isinstance(old, Snapshot)

@@ -2,17 +2,20 @@
 
 DIR/
   server.toml            what may be edited by hand
-  department.sqlite      reads, accounts, access log
+  department.sqlite      reads, accounts, access log, unless [database] says where else
   keys/                  private keys, mode 0600
   hotlists/              what the feeds list, and the lists made of it
   updates/               what units fetch: those lists, models and profiles, signed; and who signs them
   quarantine/            batches that did not open, as they came
+  letters/ packages/     what other agencies asked for with, and what they were given, encrypted to them
+  audit-checkpoints.jsonl  signed heads of the access log; copy it off this machine
 """
 
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.errors import SettingsInvalidError
 
@@ -27,6 +30,15 @@ class DepartmentSettings:
     """Shown on every page."""
     server_url: str = "https://localhost:8443"
     """Written into each new unit's configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """`[database]`: where reads, accounts and the access log are held."""
+
+    url: str = field(default="", repr=False)
+    """Empty: SQLite in this folder. For PostgreSQL `postgresql+psycopg://user@host/database`; a password in
+    it is never shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +87,93 @@ class HotlistSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """`[audit]`: when the access log's head is signed, and what counts as night in its reports."""
+
+    checkpoint_entries: int = 1000
+    """The head is signed when so many entries came since it last was, ..."""
+    checkpoint_hours: int = 24
+    """... and after so long, whatever came."""
+    checkpoint_file: str = ""
+    """Path of the append-only copy of all signed heads; empty: in the department's folder."""
+    timezone: str = "UTC"
+    """The department's, as America/Los_Angeles: by it days and nights are told apart."""
+    night_from_hour: int = 22
+    """1 to 23, of that timezone."""
+    night_until_hour: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """`[policy]`: what the published policy must say and no configuration can know; empty: it says so."""
+
+    custodian_title: str = ""
+    custodian_contact: str = ""
+    job_titles: str = ""
+    """Who is given accounts, by job title."""
+    training: str = ""
+    """What the training is, and how often."""
+    sharing: str = ""
+    """Which agencies are given data as a rule, and under what agreement."""
+    retention: str = ""
+    """Who decides if and when reads are destroyed; how long they are kept is `[retention]`."""
+    council_approval: str = ""
+    """Which body approved of the policy, and when."""
+    effective_from: str = ""
+    website: str = ""
+    """Where it is published."""
+
+
+CALIFORNIA, CALIFORNIA_DAYS = "Cal. Gov. Code 34090.6", 365
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """`[retention]`: how long reads are kept. What a legal hold names stays whatever these say."""
+
+    other_reads_days: int = 365
+    """Reads that are no hits."""
+    hits_days: int = 1825
+    """Reads that met a hotlist entry, and those that they correct."""
+    floor_days: int = CALIFORNIA_DAYS
+    """Nothing may be destroyed sooner: one year by California Government Code 34090.6. Other states have a
+    ceiling in its place, as 21 days (Maine) or minutes (New Hampshire): lower it there, and say by what
+    law."""
+    floor_basis: str = CALIFORNIA
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSettings:
+    """`[release]`: who may be given reads by another agency's request, and who decides here."""
+
+    state: str = "CA"
+    """The department's own, as two letters."""
+    out_of_state: bool = False
+    """Whether agencies of other states and of the federation may be given reads. California's Attorney
+    General reads Civil Code 1798.90.55 so that they may not (2023)."""
+    records_role: str = "supervisor"
+    """Who keeps the register: enters, reviews, exports, and answers what goes to Records. So may "admin"."""
+    approver_role: str = "admin"
+    """Who approves and refuses. Never the person who entered the request."""
+
+
+DECIDING_ROLES = ("admin", "supervisor")
+"""An auditor must not decide what they audit; a technician sees no reads; an officer asks."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of `server.toml`."""
 
     department: DepartmentSettings = field(default_factory=DepartmentSettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
     mqtt: BrokerSettings = field(default_factory=BrokerSettings)
     hotlist: HotlistSettings = field(default_factory=HotlistSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    release: ReleaseSettings = field(default_factory=ReleaseSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +208,24 @@ class Folder:
         return self.root / "updates"
 
     @property
+    def checkpoints(self) -> Path:
+        """The append-only copy of the access log's signed heads, unless the settings say elsewhere."""
+        return self.root / "audit-checkpoints.jsonl"
+
+    @property
     def quarantine(self) -> Path:
         """Batches that did not open, sealed as they came."""
         return self.root / "quarantine"
+
+    @property
+    def letters(self) -> Path:
+        """Letters with which reads were asked for, named by their digest."""
+        return self.root / "letters"
+
+    @property
+    def packages(self) -> Path:
+        """Evidence packages for other agencies, encrypted to them, named by their digest."""
+        return self.root / "packages"
 
 
 def read_settings(path: Path) -> Settings:
@@ -134,7 +241,7 @@ def read_settings(path: Path) -> Settings:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsInvalidError(f"{path}: is not TOML ({error})") from error
-    sections = ("department", "access", "mqtt", "hotlist")
+    sections = [f.name for f in fields(Settings)]
     if unknown := sorted(set(raw) - set(sections)):
         raise SettingsInvalidError(f"{path}: unknown section [{unknown[0]}]: remove it or correct its name")
     hotlist = _section(path, raw, "hotlist", HotlistSettings)
@@ -142,10 +249,51 @@ def read_settings(path: Path) -> Settings:
         raise SettingsInvalidError(f"{path}: [hotlist] least_share_percent must be at most 100")
     return Settings(
         department=_section(path, raw, "department", DepartmentSettings),
+        database=_section(path, raw, "database", DatabaseSettings),
         access=_section(path, raw, "access", AccessSettings),
         mqtt=_section(path, raw, "mqtt", BrokerSettings),
         hotlist=hotlist,
+        retention=_retention(path, raw),
+        audit=_audit(path, raw),
+        policy=_section(path, raw, "policy", PolicySettings),
+        release=_release(path, raw),
     )
+
+
+def _retention(path: Path, raw: dict[str, Any]) -> RetentionSettings:
+    chosen = _section(path, raw, "retention", RetentionSettings)
+    for key in ("other_reads_days", "hits_days"):
+        if getattr(chosen, key) < chosen.floor_days:
+            raise SettingsInvalidError(
+                f"{path}: [retention] {key} is less than floor_days, {chosen.floor_days} by "
+                f"{chosen.floor_basis}; where another law holds, set floor_days and floor_basis"
+            )
+    if chosen.floor_days < CALIFORNIA_DAYS and chosen.floor_basis == CALIFORNIA:
+        raise SettingsInvalidError(
+            f"{path}: [retention] floor_days is less than {CALIFORNIA} asks for: name the law in floor_basis"
+        )
+    return chosen
+
+
+def _release(path: Path, raw: dict[str, Any]) -> ReleaseSettings:
+    chosen = _section(path, raw, "release", ReleaseSettings)
+    for key in ("records_role", "approver_role"):
+        if getattr(chosen, key) not in DECIDING_ROLES:
+            raise SettingsInvalidError(f"{path}: [release] {key} must be one of {', '.join(DECIDING_ROLES)}")
+    if len(chosen.state) != 2 or not chosen.state.isalpha() or not chosen.state.isupper():
+        raise SettingsInvalidError(f"{path}: [release] state must be two letters, as CA")
+    return chosen
+
+
+def _audit(path: Path, raw: dict[str, Any]) -> AuditSettings:
+    chosen = _section(path, raw, "audit", AuditSettings)
+    if max(chosen.night_from_hour, chosen.night_until_hour) > 23:
+        raise SettingsInvalidError(f"{path}: [audit] night_from_hour and night_until_hour must be at most 23")
+    try:
+        ZoneInfo(chosen.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise SettingsInvalidError(f"{path}: [audit] timezone: write it as America/Los_Angeles") from None
+    return chosen
 
 
 def _section(path: Path, raw: dict[str, Any], name: str, kind: type[_T]) -> _T:

@@ -122,8 +122,10 @@ evidence = Table(
     metadata,
     Column("read_id", ForeignKey("reads.read_id"), primary_key=True),
     Column("jpeg", LargeBinary, nullable=False),
+    Column("settled_at", UtcTime),
 )
-"""Apart from `reads`, so that a search does not drag pictures through memory."""
+"""Apart from `reads`, so that a search does not drag pictures through memory. `settled_at` is its read's: by
+it PostgreSQL keeps pictures by months (`partitions`). On SQLite older rows have none; nothing asks for it."""
 
 hits = Table(
     "hits",
@@ -225,6 +227,7 @@ audit = Table(
     Column("detail", Text, nullable=False),
     Column("previous", LargeBinary(32), nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
+    Index("ix_audit_at", "at"),
 )
 """Only ever appended to: triggers made by the migration refuse UPDATE and DELETE."""
 
@@ -283,3 +286,211 @@ local_changes = Table(
 )
 """Everything that officers did, numbered from 1 as on the unit. A unit whose book was lost begins anew when
 the department says so: `beginning` counts that, and its change 0 says who did."""
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", Integer, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("signed_at", UtcTime, nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("signature", LargeBinary(64), nullable=False),
+)
+"""Signed heads of the access log, numbered from 1. Only ever appended to, like `audit` itself."""
+
+audit_reviews = Table(
+    "audit_reviews",
+    metadata,
+    Column("log", String(96), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("drawn_at", UtcTime, nullable=False),
+    Column("drawn_by", String(128), nullable=False),
+    Column("reviewed_at", UtcTime),
+    Column("reviewed_by", String(128)),
+    Column("verdict", String(16)),
+    Column("note", Text),
+)
+"""Queries drawn at random for a person to judge, and how they were judged. Each mark is an entry of the
+access log besides, so that a changed one shows. `log` is "" for the department's own log, else of a unit:
+"unit-07/1"."""
+
+legal_holds = Table(
+    "legal_holds",
+    metadata,
+    Column("hold_id", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("authority", String(256), nullable=False),
+    Column("case_number", String(64), nullable=False),
+    Column("placed_by", String(128), nullable=False),
+    Column("placed_at", UtcTime, nullable=False),
+    Column("lifted_by", String(128)),
+    Column("lifted_at", UtcTime),
+    Column("lift_reason", String(512)),
+    sqlite_autoincrement=True,
+)
+"""Orders that keep reads from every purge. None is ever removed."""
+
+legal_hold_reads = Table(
+    "legal_hold_reads",
+    metadata,
+    Column("hold_id", ForeignKey("legal_holds.hold_id"), primary_key=True),
+    Column("read_id", String(64), primary_key=True),
+)
+"""Of holds on single reads and on cases. No foreign key to `reads`: one may be named before it comes in."""
+
+purges = Table(
+    "purges",
+    metadata,
+    Column("purge_id", Integer, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("reference", String(256), nullable=False),
+    Column("asked_by", String(128), nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("others_before", UtcTime, nullable=False),
+    Column("hits_before", UtcTime, nullable=False),
+    Column("approved_by", String(128)),
+    Column("approved_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("others", Integer, nullable=False, server_default="0"),
+    Column("hits", Integer, nullable=False, server_default="0"),
+    Column("oldest", UtcTime),
+    Column("newest", UtcTime),
+    Column("chain", LargeBinary(32)),
+    Column("held", Integer),
+    Column("certificate", Text),
+    sqlite_autoincrement=True,
+)
+"""Destructions of reads: asked for, approved by another, done in steps, certified. `state` is "asked",
+"running", "done" or "withdrawn". `chain` goes over every read that went, in order."""
+
+unit_logs = Table(
+    "unit_logs",
+    metadata,
+    Column("unit_id", ForeignKey("units.unit_id"), primary_key=True),
+    Column("beginning", Integer, primary_key=True, autoincrement=False),
+    Column("public_key", LargeBinary(32), nullable=False),
+    Column("begun_at", UtcTime, nullable=False),
+)
+"""Access logs of units, numbered from 1 for each: a unit begins a new one when it is enrolled anew, and when
+the department says that the one before was lost. `public_key` is what signs the entries of that log."""
+
+unit_log_entries = Table(
+    "unit_log_entries",
+    metadata,
+    Column("unit_id", ForeignKey("units.unit_id"), primary_key=True),
+    Column("beginning", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(256), nullable=False),
+    Column("action", String(256), nullable=False),
+    Column("outcome", String(256), nullable=False),
+    Column("hit_id", String(256)),
+    Column("data", LargeBinary, nullable=False),
+    Column("signature", LargeBinary(64), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    Index("ix_unit_log_entries_hit_id", "hit_id"),
+)
+"""What was done on units, as they signed it: `data` is the entry, the columns beside it are for asking. Only
+ever appended to: triggers made by the migration refuse UPDATE and DELETE."""
+
+release_recipients = Table(
+    "release_recipients",
+    metadata,
+    Column("recipient_id", Integer, primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("state", String(2), nullable=False),
+    Column("contact", String(256), nullable=False),
+    Column("certificate", Text, nullable=False),
+    Column("certificate_sha256", String(64), nullable=False),
+    Column("added_by", String(128), nullable=False),
+    Column("added_at", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Agencies that may be given reads, once another person approved of them. Another certificate is another
+recipient. Only ever appended to, as all tables from here on: triggers refuse UPDATE and DELETE."""
+
+release_recipient_steps = Table(
+    "release_recipient_steps",
+    metadata,
+    Column("recipient_id", ForeignKey("release_recipients.recipient_id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("step", String(16), nullable=False),
+    Column("done_by", String(128), nullable=False),
+    Column("done_at", UtcTime, nullable=False),
+    Column("note", String(512), nullable=False),
+)
+"""What became of a recipient: "approved", "disabled"."""
+
+release_requests = Table(
+    "release_requests",
+    metadata,
+    Column("request_id", Integer, primary_key=True),
+    Column("agency", String(128), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("recipient_id", ForeignKey("release_recipients.recipient_id")),
+    Column("person", String(128), nullable=False),
+    Column("purpose", String(512), nullable=False),
+    Column("legal_basis", String(256), nullable=False),
+    Column("case_number", String(64), nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("letter_sha256", String(64)),
+    Column("letter_kind", String(8)),
+    Column("letter_bytes", Integer),
+    Column("entered_by", String(128), nullable=False),
+    Column("entered_at", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Asked-for disclosures, as they were asked. `scope` is JSON, of `evidence_scope`; the letter is a file."""
+
+evidence_packages = Table(
+    "evidence_packages",
+    metadata,
+    Column("package_id", Integer, primary_key=True),
+    Column("made_by", String(128), nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    Column("case_number", String(64), nullable=False),
+    Column("purpose", String(512), nullable=False),
+    Column("reads", Integer, nullable=False),
+    Column("manifest_sha256", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("recipient_id", ForeignKey("release_recipients.recipient_id")),
+    Column("request_id", ForeignKey("release_requests.request_id")),
+    Column("unencrypted_reason", String(512)),
+    sqlite_autoincrement=True,
+)
+"""Evidence packages that were made. `sha256` is of the file that left; `unencrypted_reason` is null for one
+that is encrypted."""
+
+release_steps = Table(
+    "release_steps",
+    metadata,
+    Column("request_id", ForeignKey("release_requests.request_id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("done_by", String(128), nullable=False),
+    Column("done_at", UtcTime, nullable=False),
+    Column("note", String(512), nullable=False),
+    Column("recipient_id", ForeignKey("release_recipients.recipient_id")),
+    Column("package_id", ForeignKey("evidence_packages.package_id")),
+)
+"""What became of a request, numbered from 1; the newest is its state."""
+
+evidence_bookings = Table(
+    "evidence_bookings",
+    metadata,
+    Column("booking_id", Integer, primary_key=True),
+    Column("package_id", ForeignKey("evidence_packages.package_id"), nullable=False),
+    Column("item_number", String(64), nullable=False),
+    Column("place", String(256), nullable=False),
+    Column("booked_by", String(128), nullable=False),
+    Column("booked_at", UtcTime, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Packages on portable media that were booked into evidence."""

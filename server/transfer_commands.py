@@ -11,6 +11,7 @@ from server.department import console_actor, open_department
 from server.errors import SettingsInvalidError
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.intake import Intake
+from server.unit_logs import UnitLogs
 
 transfer_app = typer.Typer(no_args_is_help=True, help="Reads that come without a network.")
 
@@ -33,7 +34,8 @@ def transfer_usb(
         raise SettingsInvalidError(f"{stick}: is no folder; mount the stick and name the place")
     department = open_department(root)
     intake = Intake(department.engine, department.keys, department.folder.quarantine)
-    brought = take_stick(department.engine, intake, stick, actor=console_actor(), now=clock.now())
+    logs = UnitLogs(department.engine, department.keys, intake)
+    brought = take_stick(department.engine, intake, stick, actor=console_actor(), now=clock.now(), logs=logs)
     if not brought:
         raise SettingsInvalidError(f"{stick}: no unit put reads there; see `alpr-edge transfer usb`")
     for unit in brought:

@@ -1,4 +1,5 @@
-"""What a unit may ask for over mutual TLS: hand in batches and its local book, fetch what is published.
+"""What a unit may ask for over mutual TLS: hand in batches, its local book and its access log, fetch what is
+published.
 
 See docs/protocol.md.
 """
@@ -19,11 +20,19 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.requests import ClientDisconnect
 
-from server.errors import BatchConflictError, BookConflictError, NotPermittedError, StoreUnavailableError
+from server.errors import (
+    BatchConflictError,
+    BookConflictError,
+    LogConflictError,
+    NotPermittedError,
+    StoreUnavailableError,
+)
 from server.intake import Intake, Peer
 from server.keys import serial_of
 from server.local_books import LocalBooks
 from server.publications import Publications
+from server.unit_logs import UnitLogs
+from sync.access_log import MAX_PIECE_BYTES
 from sync.batch import MAX_BATCH_BYTES, SignedBatch
 from sync.errors import SealBrokenError, WireFormatError
 from sync.local_book import MAX_BOOK_BYTES, SignedBook
@@ -42,7 +51,11 @@ class _TooLargeError(Exception):
 
 
 def unit_app(
-    intake: Intake, books: LocalBooks, publications: Publications, clock: Callable[[], datetime]
+    intake: Intake,
+    books: LocalBooks,
+    logs: UnitLogs,
+    publications: Publications,
+    clock: Callable[[], datetime],
 ) -> FastAPI:
     """Return the application for the port that demands client certificates."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -74,6 +87,20 @@ def unit_app(
             receipt = await run_in_threadpool(books.take, peer, signed, clock())
         return Response(receipt, media_type="application/cbor")
 
+    @app.post("/v1/access-log")
+    async def take_log(request: Request) -> Response:
+        peer = peer_of(request)
+        if places.locked():
+            raise StoreUnavailableError("as many logs and batches as fit are on their way", retry_after_s=10)
+        async with places:
+            await run_in_threadpool(intake.admit, peer, clock())
+            what = "access log"
+            signature = _signature(request, what)
+            too_large = f"{what}: a piece is larger than {MAX_PIECE_BYTES} bytes; send fewer entries"
+            payload = await _body(request, MAX_PIECE_BYTES, too_large)
+            receipt = await run_in_threadpool(logs.take, peer, payload, signature, clock())
+        return Response(receipt, media_type="application/cbor")
+
     # Plain functions: FastAPI runs them on a thread of their own.
     def admitted(request: Request) -> Peer:
         peer = peer_of(request)
@@ -94,6 +121,7 @@ def unit_app(
 
     @app.exception_handler(BatchConflictError)
     @app.exception_handler(BookConflictError)
+    @app.exception_handler(LogConflictError)
     async def conflict(_: Request, error: Exception) -> Response:
         return _error(409, str(error))
 

@@ -1,5 +1,6 @@
 """What every page has in common: headers that tell the browser to be careful, bounded forms, templates."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,12 @@ _templates = Environment(
 
 
 class CarefulPages:
-    """ASGI middleware: the headers above on every answer, and no body larger than a form."""
+    """ASGI middleware: the headers above on every answer, and no body larger than a form, or than *uploads*
+    says of its path, in bytes."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, uploads: Mapping[str, int] | None = None) -> None:
         self._app = app
+        self._uploads = uploads or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,7 +60,8 @@ class CarefulPages:
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
         # A browser states the length of every form; the HTTP parser holds the sender to what it stated.
-        if b"transfer-encoding" in headers or not length.isdigit() or int(length) > MAX_FORM_BYTES:
+        most = self._uploads.get(scope["path"], MAX_FORM_BYTES)
+        if b"transfer-encoding" in headers or not length.isdigit() or int(length) > most:
             refusal = HTMLResponse("This form is too large.", 413, {"Connection": "close"})
             await refusal(scope, receive, send_with_headers)
             return

@@ -2,22 +2,24 @@
 
     alpr-transfer/<unit>/<batch>.batch      what `encode_batch` gave, with its signature
     alpr-transfer/<unit>/<batch>.receipt    what the department answers, byte for byte as over the network
+    alpr-transfer/<unit>/access-log/        <n>.piece: the log from entry n on; receipt: how far it is held
 
 A batch is removed from the stick once the unit has its receipt. Whoever finds a stick learns how many reads a
 unit made, and nothing of what is in them; what was altered on it is refused as it is from the network.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sync import wire
+from sync.access_log import MAX_LOG_RECEIPT_BYTES, MAX_PIECE_BYTES
 from sync.batch import MAX_BATCH_BYTES, MAX_RECEIPT_BYTES, SignedBatch
 from sync.errors import DiskFullError, WireFormatError
 
 FOLDER = "alpr-transfer"
-BATCH, RECEIPT = ".batch", ".receipt"
+BATCH, RECEIPT, PIECE = ".batch", ".receipt", ".piece"
 _MAX_FILE_BYTES = MAX_BATCH_BYTES + 4096
 
 
@@ -77,12 +79,51 @@ class Stick:
             for kind in (BATCH, RECEIPT):  # the batch first: a receipt alone does no harm
                 self._path(batch_id, kind).unlink(missing_ok=True)
 
+    def put_log(self, pieces: Iterable[tuple[int, bytes, bytes]]) -> None:
+        """Let *pieces* of the access log be those on the stick: first entry, payload, signature.
+
+        Raises DiskFullError as `put_batch`.
+        """
+        with _translated(self._folder):
+            for path in self._pieces():
+                path.unlink(missing_ok=True)
+        for first, payload, signature in pieces:
+            self._write(self._log / f"{first:010d}{PIECE}", wire.dumps([signature, payload]))
+
+    def log(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield payload and signature of each piece, whoever signed it, the oldest first.
+
+        Raises WireFormatError if one is none, OSError if it cannot be read.
+        """
+        for path in self._pieces():
+            try:
+                signature, payload = wire.loads(_bounded(path, MAX_PIECE_BYTES + 4096), "piece")
+                yield wire.octets(payload), wire.octets(signature)
+            except (TypeError, ValueError) as error:
+                raise WireFormatError(f"{path.name}: the file is damaged; carry it again") from error
+
+    def put_log_receipt(self, receipt: bytes) -> None:
+        """Write how far the department has the log. Raises DiskFullError as `put_batch`."""
+        self._write(self._log / "receipt", receipt)
+
+    def log_receipt(self) -> bytes | None:
+        """Return the receipt for the log, unchecked; None if there is none. Raises OSError."""
+        path = self._log / "receipt"
+        return _bounded(path, MAX_LOG_RECEIPT_BYTES) if path.is_file() else None
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "access-log"
+
+    def _pieces(self) -> list[Path]:
+        return sorted(self._log.glob(f"*{PIECE}"))
+
     def _path(self, batch_id: str, kind: str) -> Path:
         return self._folder / f"{wire.identifier(batch_id)}{kind}"
 
     def _write(self, path: Path, data: bytes) -> None:
         with _translated(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             draft = path.with_suffix(".part")
             try:
                 with draft.open("wb") as file:

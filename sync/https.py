@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import httpx
 
+from sync.access_log import MAX_LOG_RECEIPT_BYTES
 from sync.batch import MAX_RECEIPT_BYTES, SignedBatch
 from sync.config import SyncConfig
 from sync.errors import NotTrustedError, RefusedError, UnreachableError
@@ -63,6 +64,15 @@ class HttpsTransport:
         }
         with self._answer("POST", "/v1/local-book", content=book.payload, headers=headers) as response:
             return self._body(response, MAX_BOOK_RECEIPT_BYTES)
+
+    def send_log(self, payload: bytes, signature: bytes) -> bytes:
+        """Send a piece of the access log, and return the answer's bytes; for the rest see `send`."""
+        headers = {
+            "Alpr-Signature": base64.b64encode(signature).decode(),
+            "Content-Type": "application/cbor",
+        }
+        with self._answer("POST", "/v1/access-log", content=payload, headers=headers) as response:
+            return self._body(response, MAX_LOG_RECEIPT_BYTES)
 
     @property
     def updates(self) -> HttpsSource:

@@ -14,9 +14,17 @@ from typing import Any
 LIST_PATH, URGENT_PATH = "hotlist/list", "hotlist/urgent"
 """The newest list that travels whole; the short one that is fetched first."""
 LIST_KIND, DELTA_KIND = "hotlist", "hotlist-delta"
+ROSTER_PATH, ROSTER_KIND = "rosters/roster", "roster"
+"""Who may log in on the units."""
 DELTA_PREFIX = "hotlist/delta-"
 """Before the sequence of the list that the change leads to."""
-FOLDERS = {LIST_KIND: "hotlist", DELTA_KIND: "hotlist", "model": "models", "profile": "profiles"}
+FOLDERS = {
+    LIST_KIND: "hotlist",
+    DELTA_KIND: "hotlist",
+    "model": "models",
+    "profile": "profiles",
+    ROSTER_KIND: "rosters",
+}
 """The kinds of targets, and the first part of their paths."""
 
 MAX_NUMBER = 2**53 - 1

@@ -117,7 +117,7 @@ def a_department(root: Path) -> Department:
     return open_department(root)
 
 
-def a_stranger(root: Path) -> Department:
+def a_stranger(root: Path, database_url: str = "") -> Department:
     """Return a department with keys of its own."""
     found(
         root,
@@ -126,6 +126,7 @@ def a_stranger(root: Path) -> Department:
         hosts=["localhost", "127.0.0.1"],
         server_url=ADDRESSES.server_url,
         now=datetime.now(UTC),
+        database_url=database_url,
     )
     return open_department(root)
 

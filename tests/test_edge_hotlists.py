@@ -205,6 +205,7 @@ def test_missing_change_and_one_for_another_list_bring_the_list_whole(
     department.publish()
     unit.look(department.source)
     assert (unit.desk.sequence, unit.plates()) == (3, ["7ABC125"])
+    assert unit.anew == ["7ABC125"]  # not those of the first list: all of that are new
     # A change that says it is from list 3, and is from another list of that number.
     other = a_list([_entry("1XYZ999")], 3)
     new = department.list(4, "7ABC126")
@@ -213,6 +214,20 @@ def test_missing_change_and_one_for_another_list_bring_the_list_whole(
     unit.look(department.source)
     assert (unit.desk.sequence, unit.plates()) == (4, ["7ABC126"])
     assert unit.desk.health(NOW).last_error == ""
+    assert unit.anew == ["7ABC125", "7ABC126"]
+
+
+def test_of_a_list_that_is_another_altogether_past_reads_are_not_searched(
+    department: Department, unit: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.hotlists.MOST_ADDED", 1)
+    department.list(1, "7ABC123")
+    department.publish()
+    unit.look(department.source)
+    department.list(2, "8XYZ987", "8XYZ988")
+    department.publish()
+    unit.look(department.source)
+    assert (unit.desk.sequence, unit.anew) == (2, [])
 
 
 def test_list_that_is_older_than_the_newest_change_is_followed_by_it(
@@ -326,7 +341,7 @@ def test_disk_that_is_full_in_the_midst_leaves_the_lists_in_force(
     assert unit.plates() == ["7ABC123"]
     assert "No space" in unit.desk.health(NOW).last_error
     unit.look(department.source)
-    assert unit.plates() == ["8XYZ987"] and unit.anew[-1] == "7AMB912"
+    assert unit.plates() == ["8XYZ987"] and sorted(unit.anew) == ["7AMB911", "7AMB912", "8XYZ987"]
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select
 
 from server import intake as intake_module
-from server.database import reading
+from server.database import is_postgresql, reading
 from server.department import Department
 from server.enrolment import revoke
 from server.errors import BatchConflictError, NotPermittedError, StoreUnavailableError
@@ -20,13 +21,14 @@ from server.records import get_read
 from server.tables import batches, evidence, hits, reads
 from sync.batch import SignedBatch, decode_receipt
 from sync.errors import SealBrokenError, WireFormatError
-from tests.departments import NOW, Unit, a_department, a_unit, audited
+from tests.databases import Database
+from tests.departments import NOW, Unit, a_unit, audited
 from tests.fakes import a_hit, a_read
 
 
 @pytest.fixture
-def department(tmp_path: Path) -> Iterator[Department]:
-    made = a_department(tmp_path / "department")
+def department(database: Database, tmp_path: Path) -> Iterator[Department]:
+    made = database.department(tmp_path / "department")
     yield made
     made.engine.dispose()
 
@@ -190,9 +192,20 @@ def test_an_unknown_name_with_a_good_certificate_is_not_let_in(
         intake.admit(replace(unit.peer, unit_id="unit-99"), NOW)
 
 
-def test_a_full_disk_gives_no_receipt_and_loses_nothing(
-    department: Department, unit: Unit, intake: Intake
-) -> None:
+def fill_the_disk(department: Department) -> str:
+    """Let the transaction that stores find no room, once; return what the database calls that."""
+    if department.engine.dialect.name == "postgresql":
+        with department.engine.begin() as connection:
+            # What the server says when it cannot extend a file: the class of the error is its own.
+            connection.exec_driver_sql(
+                "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                " RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$"
+            )
+            connection.exec_driver_sql(
+                "CREATE TRIGGER full_disk BEFORE INSERT ON evidence_default FOR EACH ROW"
+                " EXECUTE FUNCTION full_disk()"
+            )
+        return "DiskFull"
     # Admission and the look for a known batch find room; the transaction that stores does not.
     rooms = iter([2**30, 2**30, 30])
 
@@ -200,17 +213,85 @@ def test_a_full_disk_gives_no_receipt_and_loses_nothing(
         connection.execute(f"PRAGMA max_page_count={next(rooms, 2**30)}")
 
     event.listen(department.engine, "checkout", limit)
-    signed = unit.batch([a_read(evidence=b"\xff\xd8" + bytes(100_000))])
-    with pytest.raises(StoreUnavailableError, match="SQLITE_FULL") as caught:
+    return "SQLITE_FULL"
+
+
+def test_a_full_disk_gives_no_receipt_and_loses_nothing(
+    department: Department, unit: Unit, intake: Intake
+) -> None:
+    # From long before any month that is made: so it goes into the default partition.
+    read = replace(a_read(), evidence=b"\xff\xd8" + bytes(100_000))
+    long_ago = replace(read.settled, utc=NOW - timedelta(days=900))
+    signed = unit.batch([replace(read, settled=long_ago)])
+    reason = fill_the_disk(department)
+    with pytest.raises(StoreUnavailableError, match=reason) as caught:
         intake.take(unit.peer, signed, NOW)
     assert caught.value.retry_after_s >= 60
     assert held(department) == {"batches": 0, "reads": 0, "evidence": 0, "hits": 0}
+    if reason == "DiskFull":
+        with department.engine.begin() as connection:
+            connection.exec_driver_sql("DROP TRIGGER full_disk ON evidence_default")
     intake.take(unit.peer, signed, NOW)
     assert held(department)["reads"] == 1
 
 
 def test_what_is_committed_is_synced_to_the_disk(department: Department) -> None:
     with reading(department.engine) as connection:
+        if is_postgresql(connection):
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
+            return
         synchronous = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
         journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
     assert (synchronous, journal) == (2, "truncate")
+
+
+def test_a_known_read_id_with_another_time_is_a_conflict_in_whatever_month(
+    department: Department, unit: Unit, intake: Intake
+) -> None:
+    known = a_read()
+    intake.take(unit.peer, unit.batch([known]), NOW)
+    later = replace(known.settled, utc=known.settled.utc - timedelta(days=60))
+    with pytest.raises(BatchConflictError):
+        intake.take(unit.peer, unit.batch([replace(known, settled=later)]), NOW)
+    assert held(department)["reads"] == 1
+
+
+def test_batches_that_share_reads_sent_at_once_store_each_read_once(
+    department: Department, unit: Unit, intake: Intake
+) -> None:
+    shared = [a_read() for _ in range(30)]
+    sent = [unit.batch([*shared, a_read()]) for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda signed: intake.take(unit.peer, signed, NOW), sent))
+    assert held(department) == {"batches": 6, "reads": 36, "evidence": 36, "hits": 0}
+
+
+def test_two_units_with_one_batch_id_at_once_get_one_receipt_and_one_refusal(
+    department: Department, unit: Unit, intake: Intake, tmp_path: Path
+) -> None:
+    other = a_unit(department, tmp_path / "other", "unit-08")
+    for number in range(5):
+        sent = [(each, each.batch([a_read()], batch_id=f"batch-{number}")) for each in (unit, other)]
+
+        def take(one: tuple[Unit, SignedBatch]) -> bool:
+            try:
+                intake.take(one[0].peer, one[1], NOW)
+            except (BatchConflictError, NotPermittedError):
+                return False
+            return True
+
+        with ThreadPoolExecutor(2) as pool:
+            assert sorted(pool.map(take, sent)) == [False, True]
+    assert held(department)["reads"] == 5
+
+
+@pytest.mark.parametrize("change", [{"frames": 2**40}, {"camera": "front\x00"}])
+def test_a_value_that_postgresql_cannot_hold_is_kept_apart_and_never_cut(
+    department: Department, unit: Unit, intake: Intake, change: dict[str, Any]
+) -> None:
+    if department.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite can hold both")
+    with pytest.raises(WireFormatError, match="stored"):
+        intake.take(unit.peer, unit.batch([a_read(), replace(a_read(), **change)]), NOW)
+    assert held(department) == {"batches": 0, "reads": 0, "evidence": 0, "hits": 0}
+    assert len(list(department.folder.quarantine.iterdir())) == 1
