@@ -795,7 +795,9 @@ def test_the_log_is_shown_and_looking_at_it_is_logged(page: Page) -> None:
     assert browser.get("/log?before=' OR 1").status_code == 200
 
 
-@pytest.mark.parametrize("planted", ["{{ 7*7 }}", "<script>alert(1)</script>", '"><img src=x>', "{% raw %}"])
+@pytest.mark.parametrize(
+    "planted", ["{{ 7*1919 }}", "<script>alert(1)</script>", '"><img src=x>', "{% raw %}"]
+)
 def test_what_people_and_lists_write_is_shown_as_text(page: Page, planted: str) -> None:
     alert = an_alert(vehicle=planted, reason=planted, case_number=planted)
     page.show([alert])
@@ -814,9 +816,9 @@ def test_what_people_and_lists_write_is_shown_as_text(page: Page, planted: str) 
         text = browser.get(path).text
         if "<" in planted:
             assert planted not in text and "<script>" not in text and "<img src=x" not in text
-        assert "49" not in re.sub(r'value="[^"]*"', "", text).replace("2049", "")
+        assert "13433" not in text
     response = browser.submit("/lookup", "/purpose", code="investigation", case_number=planted)
-    assert response.status_code == 422 and planted not in response.text.replace("{{ 7*7 }}", "").replace(
+    assert response.status_code == 422 and planted not in response.text.replace("{{ 7*1919 }}", "").replace(
         "{% raw %}", ""
     )
 

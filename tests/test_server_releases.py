@@ -544,9 +544,7 @@ def test_a_request_without_what_it_must_say_is_refused(register: Releases, name:
 # The register and the access log
 
 
-def test_nothing_in_the_register_is_changed_or_deleted_on_either_database(
-    database: Database, tmp_path: Path
-) -> None:
+def test_nothing_in_the_register_is_changed_or_deleted(database: Database, tmp_path: Path) -> None:
     department = a_peopled_department(tmp_path / "department", database)
     number = an_approved_request(department, Scope(plate="8ABC*"))
     made = fulfil(department, number, actor=who("brandt"), now=NOW)
