@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from server.access import Purpose, Role
-from server.audit import Deed, append
+from server.audit import Deed, append, same_person
 from server.database import writing
 from server.errors import NotPermittedError
 from server.release_errors import EvidenceRefusedError, ReleaseRefusedError
@@ -40,7 +40,7 @@ class Actor:
 
     def is_person(self, name: str) -> bool:
         """Whether *name* is of the same person, at the console or on the pages."""
-        return _person(self.name) == _person(name)
+        return same_person(self.name, name)
 
 
 @contextmanager
@@ -59,7 +59,3 @@ def recorded(
         with writing(engine) as connection:
             append(connection, actor.deed(action, {**detail, "why": str(error)}, "refused"), now)
         raise
-
-
-def _person(name: str) -> str:
-    return name.removeprefix("console:").strip().casefold()

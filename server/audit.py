@@ -39,6 +39,15 @@ class Deed:
     """What was asked for and what was shown; may name plates, as the law asks (Cal. Civ. Code 1798.90.52)."""
 
 
+def same_person(one: str, other: str) -> bool:
+    """Whether two actors are of one person: at the console and on the pages, or written otherwise."""
+    return _name_of(one) == _name_of(other)
+
+
+def _name_of(actor: str) -> str:
+    return actor.strip().casefold().removeprefix("console:").strip()
+
+
 @dataclass(frozen=True, slots=True)
 class AuditHead:
     """The newest entry's place and digest: all that is needed to notice a cut."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
-from server.audit import Deed, append
+from server.audit import Deed, append, same_person
 from server.audit_entries import EXPORT, SEARCH, VIEW, Entry, is_person, place_of
 from server.audit_period import Period
 from server.audit_report import Cell, Report, moment
@@ -111,7 +111,7 @@ def review(engine: Engine, place: str, verdict: Verdict, note: str, *, deed: Dee
             problem = f"Entry {place} is in no sample."
         elif row.verdict is not None:
             problem = f"Entry {place} was judged by {row.reviewed_by}; a verdict stands."
-        elif _same_person(entry.actor, deed.actor):
+        elif same_person(entry.actor, deed.actor):
             problem = f"Entry {place} is your own: another person must judge it."
         elif verdict is not Verdict.IN_ORDER and not note:
             problem = "A question or a misuse needs a note."
@@ -213,9 +213,3 @@ def sample_report(found: Iterable[Drawn], period: Period) -> Report:
 
 def _with_detail(deed: Deed, detail: dict[str, object], outcome: str = "success") -> Deed:
     return Deed(deed.actor, deed.action, outcome, deed.purpose, deed.case_number, deed.source, detail)
-
-
-def _same_person(one: str, other: str) -> bool:
-    # Who has an account and a shell may judge under the one what they did under the other.
-    names = {one.casefold().removeprefix("console:"), other.casefold().removeprefix("console:")}
-    return len(names) == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
-from server.audit import Deed, append
+from server.audit import Deed, append, same_person
 from server.errors import HotlistRefusedError
 from server.tables import hotlist_pending
 
@@ -46,7 +46,7 @@ class Pending:
 
     def require_another(self, actor: str) -> None:
         """Raises HotlistRefusedError if *actor* is who asked for it."""
-        if _person(actor) == _person(self.asked_by):
+        if same_person(actor, self.asked_by):
             raise HotlistRefusedError(
                 f"{self.what}, pending as {self.pending_id}, was asked for by {self.asked_by}: "
                 "another person must approve it"
@@ -114,8 +114,3 @@ def _noted(pending: Pending) -> dict[str, Any]:
         "after": pending.after,
         "asked": dict(pending.detail),
     }
-
-
-def _person(actor: str) -> str:
-    # Who asked at the console and approves in the browser, or writes the name otherwise, is the same person.
-    return actor.removeprefix("console:").strip().casefold()
