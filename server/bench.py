@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,6 @@ from threading import Event, Thread
 
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import false
 
 from server import clock
 from server.bench_cluster import Cluster, NoPostgresqlError, cluster
@@ -30,11 +30,12 @@ from server.bench_ingest import JPEG_BYTES, Ingested, ingest, make_load
 from server.bench_reads import Searched, make_reads, search_exact, search_partial, search_place
 from server.department import Administrator, Department, found, open_department
 from server.partitions import month_of
-from server.purge import drop_months, purge_step
+from server.retention import approve, ask, carry_out
+from server.settings import RetentionSettings
 
 DAYS = 364
-"""The reads lie in so many days before now, and the rest of that month. The month before those is taken out
-whole; `OLD_DAYS` before that are purged in steps."""
+"""The reads lie in so many days before now, and the rest of that month; those of `OLD_DAYS` before are
+purged."""
 OLD_DAYS = 60
 SEARCHES = 200
 _SETTINGS = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB", "work_mem": "32MB"}
@@ -86,10 +87,7 @@ def measure(root: Path, plan: Plan, running: Cluster | None, told: Callable[[str
     department = open_department(root)
     deadline = time.monotonic() + plan.minutes * 60
     started = time.monotonic()
-    last = month_of(since - timedelta(days=1))
-    steps_until = datetime(last.year, last.month, 1, tzinfo=UTC)
-    old = make_reads(department.engine, plan.old, steps_until - timedelta(days=OLD_DAYS), steps_until)
-    old += make_reads(department.engine, plan.old // 4, steps_until, since)
+    old = make_reads(department.engine, plan.old, since - timedelta(days=OLD_DAYS), since)
     made = make_reads(
         department.engine,
         plan.reads,
@@ -130,8 +128,7 @@ def measure(root: Path, plan: Plan, running: Cluster | None, told: Callable[[str
                     Figure("  and PostgreSQL", spent / result.reads * 1e6, "us"),
                 ][: 3 if running is None else 4]
                 told(f"{title}: {result.reads_per_s:,.0f}/s")
-        figures += _purge_beside(department, folder, steps_until, now, told)
-        figures += _months_out(department, since)
+        figures += _purge_beside(department, folder, since, now, told)
     department.engine.dispose()
     return figures
 
@@ -173,22 +170,23 @@ def _ingest(
 def _purge_beside(
     department: Department, folder: Path, before: datetime, now: datetime, told: Callable[[str], None]
 ) -> list[Figure]:
-    """Remove the old reads while batches come in, as long as both last."""
+    """Destroy the reads before *before*, as `alpr-server retention approve` does, while batches come in."""
+    days = (now - before).days
+    rules = RetentionSettings(other_reads_days=days, hits_days=days, floor_days=days)
+    number, _ = ask(department.engine, rules, reference="benchmark", actor="one", now=now)
+    approve(department.engine, number, actor="another", now=now)
     enough, gone, took = Event(), [0], [0.0]
 
     def purge() -> None:
-        after: tuple[datetime, str] | None = None
         started = time.monotonic()
-        while not enough.is_set():
-            began = time.monotonic()
-            step = purge_step(department.engine, before, lambda _: false(), after=after)
-            gone[0] += step.gone
-            after = step.after
-            if after is None:
-                break
-            # As long as it took: half of the disk stays for others. SQLite's lock knows no queue besides:
-            # whoever takes it again at once keeps others out.
-            enough.wait(time.monotonic() - began)
+        gone[0] = carry_out(
+            department.engine,
+            number,
+            department.keys.receipt,
+            clock.now,
+            wait=enough.wait,
+            stopped=enough.is_set,
+        )
         took[0] = time.monotonic() - started
 
     purging = Thread(target=purge)
@@ -197,24 +195,12 @@ def _purge_beside(
     enough.set()
     purging.join()
     told(f"purged beside ingest: {gone[0]:,}")
-    figures = [
+    return [
         Figure("ingest batch while reads are purged, p99", _percentile(result.batches_ms, 0.99), "ms", 200.0),
         Figure("  in the middle", _percentile(result.batches_ms, 0.5), "ms"),
         Figure("  ingest meanwhile", result.reads_per_s, "reads/s"),
         Figure("  reads purged in steps meanwhile", gone[0], ""),
         Figure("  of them a second", gone[0] / max(took[0], 1e-9), "/s"),
-    ]
-    return figures
-
-
-def _months_out(department: Department, before: datetime) -> list[Figure]:
-    started = time.monotonic()
-    dropped = drop_months(department.engine, before, lambda _: false())
-    if not dropped:
-        return []
-    return [
-        Figure("reads taken out with their whole months", sum(dropped.values()), ""),
-        Figure("  in", time.monotonic() - started, "s"),
     ]
 
 
@@ -251,6 +237,8 @@ def _run(name: str, plan: Plan, running: Cluster | None) -> list[Figure]:
 
 def main() -> int:
     """Measure and print."""
+    # Ended by a signal, it still takes its PostgreSQL and its folders with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser()
     parser.add_argument("--reads", type=int, default=2_000_000)
     parser.add_argument("--old", type=int, default=1_000_000, help="reads that are purged")

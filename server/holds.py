@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, false, func, insert, or_, select, update
 
-from server.audit import Deed, append
+from server.audit import Deed, append, same_person
 from server.database import reading, writing
 from server.errors import RetentionRefusedError
 from server.records import Place, ReadQuery, plate_pattern
@@ -101,7 +101,7 @@ def lift(engine: Engine, hold_id: int, *, reason: str, actor: str, now: datetime
         hold = next((each for each in holds_in(connection) if each.hold_id == hold_id), None)
         if hold is None or hold.lifted_at is not None:
             raise RetentionRefusedError(f"hold {hold_id} is not in force: see `alpr-server hold list`")
-        if _person(actor) == _person(hold.placed_by):
+        if same_person(actor, hold.placed_by):
             deed = _deed(actor, "hold.lift", hold_id, hold.case_number, {}, outcome="refused")
             append(connection, deed, now)
             refused = f"hold {hold_id} was placed by {hold.placed_by}: another person must lift it"
@@ -143,21 +143,25 @@ def holds_in(connection: Connection) -> list[Hold]:
     ]
 
 
-def held(connection: Connection) -> ColumnElement[bool]:
-    """Return the condition on `reads` that is true of all that holds in force keep, else false.
+def refresh(connection: Connection) -> None:
+    """Bring up to date, in a `writing` block, which reads the holds on cases cover: those that anybody was
+    shown for the case since."""
+    for hold in holds_in(connection):
+        if hold.lifted_at is None and hold.kind is HoldKind.CASE:
+            _remember(connection, hold.hold_id, _shown_under(connection, str(hold.subject["case_number"])))
 
-    In a `writing` block: what a case covers is brought up to date first.
+
+def held(connection: Connection) -> ColumnElement[bool]:
+    """Return the condition on `reads` that is true of all that holds in force keep, else false. Of a case it
+    is true of what `refresh` last found.
 
     A read without a place is in no place: no hold on one keeps it.
     """
-    conditions = []
-    for hold in holds_in(connection):
-        if hold.lifted_at is None:
-            if hold.kind is HoldKind.CASE:
-                _remember(
-                    connection, hold.hold_id, _shown_under(connection, str(hold.subject["case_number"]))
-                )
-            conditions.append(_condition(hold.kind, hold.subject, hold.hold_id))
+    conditions = [
+        _condition(hold.kind, hold.subject, hold.hold_id)
+        for hold in holds_in(connection)
+        if hold.lifted_at is None
+    ]
     # What a read lacks (a place, a prefix) makes a comparison null, whose negation is null too.
     kept: ColumnElement[bool] = func.coalesce(or_(false(), *conditions), false())
     return kept
@@ -252,7 +256,3 @@ def _deed(
 ) -> Deed:
     detail = {"hold": hold_id, **subject}
     return Deed(actor, action, outcome=outcome, case_number=case_number, detail=detail)
-
-
-def _person(actor: str) -> str:
-    return actor.removeprefix("console:").strip().casefold()

@@ -9,6 +9,7 @@ stays, whatever the rules say. Receipts and the access log stay for ever.
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Row,
     and_,
     delete,
     exists,
@@ -30,10 +32,10 @@ from sqlalchemy import (
     update,
 )
 
-from server.audit import Deed, append
-from server.database import reading, writing
+from server.audit import Deed, append, same_person
+from server.database import is_postgresql, reading, writing
 from server.errors import RetentionRefusedError
-from server.holds import held
+from server.holds import held, refresh
 from server.settings import RetentionSettings
 from server.tables import evidence, hits, purges, reads
 
@@ -80,10 +82,13 @@ class Purge:
 
 
 def plan(engine: Engine, rules: RetentionSettings, now: datetime) -> Plan:
-    """Return what would go now. Nothing is changed."""
+    """Return what would go now. No read is touched."""
+    with writing(engine) as connection:
+        refresh(connection)
     others_before = now - timedelta(days=rules.other_reads_days)
     hits_before = now - timedelta(days=rules.hits_days)
-    with writing(engine) as connection:
+    # Apart from the other block: counting a year of reads must not keep units from handing in theirs.
+    with reading(engine) as connection:
         return _plan(connection, others_before, hits_before)
 
 
@@ -99,24 +104,22 @@ def ask(
         raise RetentionRefusedError(
             "a purge needs the reference of its written approval (Gov. Code 34090.6): give --approval"
         )
-    others_before = now - timedelta(days=rules.other_reads_days)
-    hits_before = now - timedelta(days=rules.hits_days)
+    found = plan(engine, rules, now)
+    if not found.others + found.hits:
+        raise RetentionRefusedError("nothing is old enough: no read would go")
     with writing(engine) as connection:
         for other in _purges(connection):
             if other.state in ("asked", "running"):
                 raise RetentionRefusedError(
                     f"purge {other.purge_id} is {other.state}: approve or withdraw it first"
                 )
-        found = _plan(connection, others_before, hits_before)
-        if not found.others + found.hits:
-            raise RetentionRefusedError("nothing is old enough: no read would go")
         row = {
             "state": "asked",
             "reference": reference,
             "asked_by": actor,
             "asked_at": now,
-            "others_before": others_before,
-            "hits_before": hits_before,
+            "others_before": found.others_before,
+            "hits_before": found.hits_before,
         }
         result = connection.execute(insert(purges).values(row))
         assert result.inserted_primary_key is not None
@@ -141,7 +144,7 @@ def approve(engine: Engine, purge_id: int, *, actor: str, now: datetime) -> None
     """
     with writing(engine) as connection:
         waiting = _waiting(connection, purge_id)
-        same = _person(waiting.asked_by) == _person(actor)
+        same = same_person(waiting.asked_by, actor)
         deed = Deed(actor, "purge.approve", "refused" if same else "success", detail={"purge": purge_id})
         append(connection, deed, now)
         if not same:
@@ -166,7 +169,12 @@ def step(engine: Engine, purge_id: int, key: Ed25519PrivateKey, now: datetime, m
             raise RetentionRefusedError(
                 f"purge {purge_id} is not under way: see `alpr-server retention list`"
             )
+        refresh(connection)
         due = and_(_due(row.others_before, row.hits_before), not_(held(connection)))
+        if row.newest is not None:
+            # What stays is not looked at in each step again. A read that comes in meanwhile and is older yet
+            # waits for the next purge.
+            due = and_(due, reads.c.settled_at >= row.newest)
         found = connection.execute(
             select(reads.c.read_id, reads.c.record_digest, reads.c.settled_at, _is_hit().label("hit"))
             .where(due)
@@ -176,9 +184,7 @@ def step(engine: Engine, purge_id: int, key: Ed25519PrivateKey, now: datetime, m
         if not found:
             _certify(connection, row, key, now)
             return 0
-        ids = [each.read_id for each in found]
-        for table in (evidence, hits, reads):
-            connection.execute(delete(table).where(table.c.read_id.in_(ids)))
+        _remove(connection, found)
         chain = row.chain
         for each in found:
             chain = hashlib.sha256(chain + each.read_id.encode() + b"\0" + each.record_digest).digest()
@@ -193,6 +199,30 @@ def step(engine: Engine, purge_id: int, key: Ed25519PrivateKey, now: datetime, m
             newest=found[-1].settled_at,
         )
         return len(found)
+
+
+def carry_out(
+    engine: Engine,
+    purge_id: int,
+    key: Ed25519PrivateKey,
+    now: Callable[[], datetime],
+    *,
+    wait: Callable[[float], object],
+    stopped: Callable[[], bool] = lambda: False,
+) -> int:
+    """Do all steps of a purge that is under way, until *stopped*; return how many reads went in this call.
+
+    *wait* is called with seconds after each step, as long as it took: half of the database's time stays for
+    others. SQLite's lock knows no queue: whoever takes it again at once keeps everybody else out.
+
+    Raises RetentionRefusedError if it is not under way.
+    """
+    gone, began = 0, now()
+    while not stopped() and (count := step(engine, purge_id, key, began)):
+        gone += count
+        wait((now() - began) / timedelta(seconds=1))
+        began = now()
+    return gone
 
 
 def all_purges(engine: Engine) -> list[Purge]:
@@ -252,6 +282,18 @@ def _is_hit() -> ColumnElement[bool]:
     corrects = exists().where(hits.c.read_id == reads.c.revises)
     corrected = exists().where(and_(other.c.revises == reads.c.read_id, other.c.read_id == hits.c.read_id))
     return or_(own, corrects, corrected)
+
+
+def _remove(connection: Connection, found: Sequence[Row[Any]]) -> None:
+    """Remove the reads *found*, in the order of time, with their pictures and hits."""
+    ids = [each.read_id for each in found]
+    connection.execute(delete(hits).where(hits.c.read_id.in_(ids)))
+    for table in (evidence, reads):
+        its_own: ColumnElement[bool] = table.c.read_id.in_(ids)
+        if is_postgresql(connection):
+            # Then only the months of these reads are looked through.
+            its_own = and_(its_own, table.c.settled_at.between(found[0].settled_at, found[-1].settled_at))
+        connection.execute(delete(table).where(its_own))
 
 
 def _certify(connection: Connection, row: Any, key: Ed25519PrivateKey, now: datetime) -> None:
@@ -319,7 +361,3 @@ def _set(connection: Connection, purge_id: int, **values: object) -> None:
 
 def _bytes(statement: dict[str, Any]) -> bytes:
     return json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _person(actor: str) -> str:
-    return actor.removeprefix("console:").strip().casefold()

@@ -1,16 +1,19 @@
 """`alpr-server retention …` and `alpr-server hold …`: what is destroyed, and what may not be."""
 
 from datetime import UTC, datetime
+from threading import Event
 from typing import Annotated, Any
 
 import typer
 
 from server import clock
+from server.audit import Deed, append
+from server.database import writing
 from server.department import console_actor, open_department
 from server.errors import RetentionRefusedError, SettingsInvalidError
 from server.holds import HoldKind, all_holds, lift, place
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
-from server.retention import Plan, all_purges, approve, ask, plan, step, verify_certificate, withdraw
+from server.retention import Plan, all_purges, approve, ask, carry_out, plan, verify_certificate, withdraw
 
 retention_app = typer.Typer(no_args_is_help=True, help="How long reads are kept, and their destruction.")
 hold_app = typer.Typer(no_args_is_help=True, help="Legal holds, which no purge passes.")
@@ -62,9 +65,7 @@ def retention_approve(number: PurgeArgument, root: RootOption = DEFAULT_ROOT) ->
 def retention_resume(number: PurgeArgument, root: RootOption = DEFAULT_ROOT) -> None:
     """Go on with an approved purge that was interrupted."""
     department = open_department(root)
-    gone = 0
-    while count := step(department.engine, number, department.keys.receipt, clock.now()):
-        gone += count
+    gone = carry_out(department.engine, number, department.keys.receipt, clock.now, wait=Event().wait)
     typer.echo(f"{gone} reads destroyed; the certificate: `alpr-server retention certificate {number}`")
 
 
@@ -142,8 +143,13 @@ def hold_lift(
 
 @hold_app.command("list")
 def hold_list(root: RootOption = DEFAULT_ROOT) -> None:
-    """Show every hold, with what it names."""
-    for hold in all_holds(open_department(root).engine):
+    """Show every hold, with what it names: plates and places. The access log says who looked."""
+    engine, now = open_department(root).engine, clock.now()
+    found = all_holds(engine)
+    with writing(engine) as connection:
+        detail = {"holds": [hold.hold_id for hold in found]}
+        append(connection, Deed(console_actor(), "hold.list", detail=detail), now)
+    for hold in found:
         state = f"lifted by {hold.lifted_by}: {hold.lift_reason}" if hold.lifted_at else "IN FORCE"
         what = ", ".join(f"{name} {value}" for name, value in hold.subject.items() if value)
         typer.echo(f"{hold.hold_id}: {hold.kind.value}, {what}; {hold.authority}, {hold.placed_by}; {state}")

@@ -16,15 +16,25 @@ from camera.fix import Fix
 from recognizer.read import PlateRead
 from server.audit import Deed, append
 from server.cli import app
-from server.database import reading, writing
+from server.database import is_postgresql, reading, writing
 from server.department import Department
 from server.errors import RetentionRefusedError, SettingsInvalidError
 from server.holds import HoldKind, all_holds, lift, place
 from server.intake import Intake
-from server.retention import all_purges, approve, ask, plan, step, verify_certificate, withdraw
+from server.retention import (
+    all_purges,
+    approve,
+    ask,
+    carry_out,
+    plan,
+    step,
+    verify_certificate,
+    withdraw,
+)
 from server.settings import RetentionSettings, read_settings
 from server.tables import evidence, hits, legal_holds, purges, reads
-from tests.departments import NOW, Unit, a_department, a_unit, audited
+from tests.databases import Database
+from tests.departments import NOW, Unit, a_unit, audited
 from tests.fakes import a_hit
 from tests.hotlists import a_read
 
@@ -34,8 +44,8 @@ RULES = RetentionSettings()
 
 
 @pytest.fixture
-def department(tmp_path: Path) -> Iterator[Department]:
-    made = a_department(tmp_path / "department")
+def department(database: Database, tmp_path: Path) -> Iterator[Department]:
+    made = database.department(tmp_path / "department")
     yield made
     made.engine.dispose()
 
@@ -61,6 +71,19 @@ class Held:
     def ids(self) -> set[str]:
         with reading(self.engine) as connection:
             return set(connection.execute(select(reads.c.read_id)).scalars())
+
+    def traces(self) -> set[str]:
+        """The reads of which anything is left: the row, the picture, the hit, or the id alone."""
+        with reading(self.engine) as connection:
+            found = {
+                each
+                for table in (reads, evidence, hits)
+                for each in connection.execute(select(table.c.read_id)).scalars()
+            }
+            if is_postgresql(connection):
+                count = connection.exec_driver_sql("SELECT count(*) FROM read_ids").scalar_one()
+                assert count == len(self.ids())
+        return found
 
     def hold(self, kind: HoldKind, **subject: Any) -> int:
         return place(
@@ -94,10 +117,7 @@ def test_old_reads_go_with_their_pictures_and_young_ones_and_hits_stay(held: Hel
     assert (found.others, found.hits, found.held, found.oldest) == (5, 1, 0, NOW - 1900 * DAY)
     number = held.purge()
     assert held.ids() == {"read-6", "read-7"}
-    with reading(held.engine) as connection:
-        pictures = set(connection.execute(select(evidence.c.read_id)).scalars())
-        met = set(connection.execute(select(hits.c.read_id)).scalars())
-    assert pictures <= held.ids() and met == {"read-7"}
+    assert held.traces() == held.ids()
     [purge] = all_purges(held.engine)
     assert (purge.purge_id, purge.state, purge.others, purge.hits) == (number, "done", 5, 1)
 
@@ -136,6 +156,27 @@ def test_interrupted_purge_goes_on_and_its_chain_is_that_of_one_that_was_not(
     again = held.purge()
     assert json.loads(all_purges(held.engine)[0].certificate)["statement"]["sha256_chain"] == chain
     assert again > number
+
+
+def test_reads_of_one_moment_all_go_in_steps_smaller_than_they_are(held: Held) -> None:
+    held.store(*(held.read(days=400) for _ in range(5)), held.read(days=300))
+    held.purge()
+    assert held.ids() == held.traces() == {"read-6"}
+
+
+def test_purge_leaves_others_as_much_time_as_it_takes_and_can_be_stopped(
+    held: Held, department: Department
+) -> None:
+    held.store(*(held.read() for _ in range(3)))
+    number, _ = ask(held.engine, RULES, reference="R", actor=ANNE, now=NOW)
+    approve(held.engine, number, actor=BERT, now=NOW)
+    ticks = iter(NOW + timedelta(seconds=second) for second in range(100))
+    waited: list[float] = []
+    key = department.keys.receipt
+    assert carry_out(held.engine, number, key, lambda: NOW, wait=waited.append, stopped=lambda: True) == 0
+    assert carry_out(held.engine, number, key, lambda: next(ticks), wait=waited.append) == 3
+    assert waited == [1.0]
+    assert all_purges(held.engine)[0].state == "done"
 
 
 def test_read_that_is_corrected_and_its_correction_are_kept_as_the_hit_they_belong_to(held: Held) -> None:
