@@ -168,6 +168,28 @@ def month_names(connection: Connection) -> list[tuple[date, str]]:
     return [(date(int(n[:4]), int(n[5:]), 1), n) for n in names if n != "default"]
 
 
+def spans(
+    connection: Connection, since: datetime | None, until: datetime | None
+) -> list[tuple[datetime | None, datetime | None]]:
+    """Return the stretches of time from *since* to *until*, both included, newest first: one a month held.
+
+    What lies between or beyond the months held, in the default partition, is in stretches of its own. None is
+    no bound.
+    """
+    found: list[tuple[datetime | None, datetime | None]] = []
+    upper = until
+    for month, _ in reversed(month_names(connection)):
+        for edge in (month_end(month), month):
+            start = datetime.combine(edge, datetime.min.time(), UTC)
+            if upper is not None and upper < start:
+                continue
+            if since is not None and start <= since:
+                return [*found, (since, upper)]
+            found.append((start, upper))
+            upper = start - timedelta(microseconds=1)
+    return [*found, (since, upper)]
+
+
 def make_month(connection: Connection, month: date) -> None:
     """Make the partitions of *month* if they are not there, in the caller's transaction."""
     connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_MONTHS_LOCK,))

@@ -168,7 +168,7 @@ def _export(visit: Visit, form: SearchForm, kind: str) -> Response:
     except _NotUnderstoodError as error:
         return visit.show("message.html", 422, title="Not understood", message=str(error))
     with reading(visit.desk.engine) as connection:
-        found = find_reads(connection, query, MOST_READS + 1, 0)
+        found = find_reads(connection, query, MOST_READS + 1, 0, pictures=False)
     complete, found = len(found) <= MOST_READS, found[:MOST_READS]
     now, asked = visit.desk.clock(), _asked(query)
     visit.record("reads.export", asked=asked, kind=kind, shown=[read.read_id for read in found])

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Subquery,
     and_,
     literal_column,
+    null,
     or_,
     select,
     union_all,
@@ -24,6 +25,7 @@ from sqlalchemy import (
 
 from recognizer.plate import fold, normalise
 from server.database import is_postgresql
+from server.partitions import spans
 from server.tables import evidence, hits, reads
 
 METRES_PER_DEGREE = 111_320.0
@@ -131,20 +133,25 @@ class Place:
         )
 
 
-def find_reads(connection: Connection, query: ReadQuery, limit: int, offset: int) -> list[StoredRead]:
-    """Return reads that *query* asks for, newest first.
+def find_reads(
+    connection: Connection, query: ReadQuery, limit: int, offset: int, *, pictures: bool = True
+) -> list[StoredRead]:
+    """Return reads that *query* asks for, newest first; without *pictures* their evidence is left empty.
 
     O and 0, and I and 1, are taken as the same character, as several states print and file them alike.
     """
-    narrowed = (
-        _narrowed(select(reads), query, embedded=not is_postgresql(connection))
-        .order_by(reads.c.settled_at.desc(), reads.c.read_id)
-        .limit(limit)
-        .offset(offset)
-    ).subquery()
-    # Pictures are joined to what is shown, not to all that was found.
-    shown = _with_evidence(connection, narrowed).order_by(narrowed.c.settled_at.desc(), narrowed.c.read_id)
-    return _with_hits(connection, connection.execute(shown).all())
+    pattern = plate_pattern(query)
+    if not is_postgresql(connection) or not ("_" in pattern or "%" in pattern):
+        return _with_hits(connection, _page(connection, query, limit, offset, pictures=pictures))
+    # A part of a plate may be in thousands of reads. From the newest month backwards, until the page is full:
+    # the others are then not looked up.
+    wanted, found = offset + limit, list[Row[Any]]()
+    for since, until in spans(connection, query.since, query.until):
+        month = replace(query, since=since, until=until)
+        found += _page(connection, month, wanted - len(found), 0, pictures=pictures)
+        if len(found) >= wanted:
+            break
+    return _with_hits(connection, found[offset:])
 
 
 def get_read(connection: Connection, read_id: str) -> StoredRead | None:
@@ -168,6 +175,21 @@ def plate_pattern(query: ReadQuery) -> str:
         else:
             pattern += fold(normalise(character))
     return f"%{pattern}%" if query.anywhere and pattern else pattern
+
+
+def _page(
+    connection: Connection, query: ReadQuery, limit: int, offset: int, *, pictures: bool
+) -> Sequence[Row[Any]]:
+    narrowed = (
+        _narrowed(select(reads), query, embedded=not is_postgresql(connection))
+        .order_by(reads.c.settled_at.desc(), reads.c.read_id)
+        .limit(limit)
+        .offset(offset)
+    ).subquery()
+    # Pictures are joined to what is shown, not to all that was found.
+    joined = _with_evidence(connection, narrowed) if pictures else select(narrowed, null().label("jpeg"))
+    shown = joined.order_by(narrowed.c.settled_at.desc(), narrowed.c.read_id)
+    return connection.execute(shown).all()
 
 
 def _narrowed(statement: Select[Any], query: ReadQuery, *, embedded: bool) -> Select[Any]:

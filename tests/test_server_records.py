@@ -94,6 +94,42 @@ def test_reads_of_all_months_come_newest_first_and_page_by_page(department: Depa
     assert found(department, ReadQuery(since=since, until=until)) == plates[2:5]
 
 
+def test_parts_of_plates_are_found_in_all_months_newest_first_and_page_by_page(
+    department: Department, unit: Unit
+) -> None:
+    plates = [f"PART{number}" for number in range(9)]
+    times = [
+        NOW.replace(year=2060),
+        *(NOW - timedelta(days=25 * n) for n in range(7)),
+        NOW.replace(year=1980),
+    ]
+    bring(department, unit, *(at(plate, when) for plate, when in zip(plates, times, strict=True)))
+    query = ReadQuery("PART", anywhere=True)
+    assert found(department, query) == plates
+    assert found(department, query, limit=3, offset=4) == plates[4:7]
+    assert found(department, query, limit=5, offset=8) == plates[8:]
+    assert found(department, replace(query, since=times[5], until=times[2])) == plates[2:6]
+    assert found(department, replace(query, until=times[8])) == plates[8:]
+
+
+@pytest.mark.parametrize("plate", ["", "TEST123", "TEST*"])
+def test_without_pictures_the_same_reads_are_found(department: Department, unit: Unit, plate: str) -> None:
+    bring(department, unit, at("TEST123", NOW), at("TEST124", NOW - timedelta(days=40)))
+    with reading(department.engine) as connection:
+        with_them = find_reads(connection, ReadQuery(plate), 10, 0)
+        without = find_reads(connection, ReadQuery(plate), 10, 0, pictures=False)
+    assert all(read.evidence for read in with_them)
+    assert without == [replace(read, evidence=b"") for read in with_them]
+
+
+def test_reads_at_the_very_edges_of_a_month_are_found_once(department: Department, unit: Unit) -> None:
+    edge, moment = datetime(2026, 2, 1, tzinfo=NOW.tzinfo), timedelta(microseconds=1)
+    bring(department, unit, at("EDGE2", edge), at("EDGE1", edge - moment), at("EDGE3", edge + moment))
+    assert found(department, ReadQuery("EDGE?")) == ["EDGE3", "EDGE2", "EDGE1"]
+    assert found(department, ReadQuery("EDGE?", since=edge)) == ["EDGE3", "EDGE2"]
+    assert found(department, ReadQuery("EDGE?", until=edge)) == ["EDGE2", "EDGE1"]
+
+
 def test_a_read_of_no_sensible_time_is_found_too(department: Department, unit: Unit) -> None:
     bring(department, unit, at("PAST", NOW.replace(year=1980)), at("FUTURE", NOW.replace(year=2060)))
     assert found(department, ReadQuery()) == ["FUTURE", "PAST"]
