@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -20,12 +21,12 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from sync import wire
 from sync.errors import ReceiptInvalidError, SealBrokenError, WireFormatError
+from sync.receipts import decode_signed, encode_signed
 
 VERSION = 1
 MOST_RECORDS = 1000
 """Entries that travel together."""
 MAX_PIECE_BYTES = 8 * 1024 * 1024
-MAX_LOG_RECEIPT_BYTES = 4096
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _START_TAG = b"alpr-edge access log v1\x00"
@@ -284,12 +285,9 @@ def decode_piece(payload: bytes, signature: bytes, key: Ed25519PublicKey) -> Log
         key.verify(signature, _PIECE_TAG + payload)
     except InvalidSignature:
         raise SealBrokenError("piece of the access log is not signed by this unit's key") from None
-    fields = wire.loads(payload, "piece")
+    what = "piece of the access log"
+    fields = wire.versioned(wire.loads(payload, what), what, VERSION)
     try:
-        if fields["v"] != VERSION:
-            raise WireFormatError(
-                f"piece of the access log is not of version {VERSION}: update the older side"
-            )
         piece = LogPiece(
             wire.identifier(fields["unit"]),
             tuple(LogRecord(wire.octets(data), wire.octets(signed)) for data, signed in fields["records"]),
@@ -306,8 +304,7 @@ def decode_piece(payload: bytes, signature: bytes, key: Ed25519PublicKey) -> Log
 
 def encode_log_receipt(receipt: LogReceipt, key: Ed25519PrivateKey) -> bytes:
     """Return *receipt* as bytes, signed by the department's *key*: a CBOR array of payload and signature."""
-    payload = _receipt_payload(receipt)
-    return wire.dumps([payload, key.sign(_RECEIPT_TAG + payload)])
+    return encode_signed(_receipt_payload(receipt), _RECEIPT_TAG, key)
 
 
 def decode_log_receipt(data: bytes, key: Ed25519PublicKey, unit_id: str) -> LogReceipt:
@@ -315,31 +312,26 @@ def decode_log_receipt(data: bytes, key: Ed25519PublicKey, unit_id: str) -> LogR
 
     Raises ReceiptInvalidError if not. Whether its head is in the unit's log is for the caller to see.
     """
-    again = "access log: receipt %s; it is sent again"
-    if len(data) > MAX_LOG_RECEIPT_BYTES:
-        raise ReceiptInvalidError(again % "is too long")
-    try:
-        payload, signature = (wire.octets(part) for part in wire.loads(data, "receipt"))
-        key.verify(signature, _RECEIPT_TAG + payload)
-        fields = wire.loads(payload, "receipt")
-        receipt = LogReceipt(
-            wire.identifier(fields["unit"]),
-            LogHead(wire.whole(fields["sequence"]), wire.octets(fields["digest"])),
-            wire.from_seconds(fields["received"]),
-        )
-        wire.must_be(payload, _receipt_payload(receipt), "receipt")
-    except InvalidSignature:
-        raise ReceiptInvalidError(again % "is not signed by the department") from None
-    except (WireFormatError, KeyError, TypeError, ValueError) as error:
-        raise ReceiptInvalidError(again % "is malformed") from error
+    again = "access log: %s; it is sent again"
+    receipt = decode_signed(
+        data, _RECEIPT_TAG, key, version=VERSION, parse=_receipt, encode=_receipt_payload, refusal=again
+    )
     if receipt.unit_id != unit_id:
-        raise ReceiptInvalidError(again % "names another unit")
+        raise ReceiptInvalidError(again % "receipt names another unit")
     return receipt
 
 
 def _piece_payload(piece: LogPiece) -> bytes:
     records: Sequence[object] = [[each.data, each.signature] for each in piece.records]
     return wire.dumps({"v": VERSION, "unit": wire.identifier(piece.unit_id), "records": records})
+
+
+def _receipt(fields: dict[str, Any]) -> LogReceipt:
+    return LogReceipt(
+        wire.identifier(fields["unit"]),
+        LogHead(wire.whole(fields["sequence"]), wire.octets(fields["digest"])),
+        wire.from_seconds(fields["received"]),
+    )
 
 
 def _receipt_payload(receipt: LogReceipt) -> bytes:

@@ -16,12 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from sync import wire
 from sync.errors import ReceiptInvalidError, SealBrokenError, WireFormatError
+from sync.receipts import decode_signed, encode_signed
 
 VERSION = 1
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 """A larger batch is refused unread: a unit cuts its outbox into smaller ones."""
-MAX_RECEIPT_BYTES = 4096
-"""A larger answer is no receipt; ours are about 200 bytes."""
 
 # A signature made for one purpose can never be shown as another: each has its own tag.
 _BATCH_TAG = b"alpr-edge batch v1\x00"
@@ -125,7 +124,7 @@ def decode_batch(signed: SignedBatch, key: Ed25519PublicKey) -> Batch:
         key.verify(signed.signature, _BATCH_TAG + signed.payload)
     except InvalidSignature:
         raise SealBrokenError("batch is not signed by this unit's key; quarantine it") from None
-    fields = _fields(signed.payload, "batch")
+    fields = wire.versioned(wire.loads(signed.payload, "batch"), "batch", VERSION)
     try:
         unit_id = wire.identifier(fields["unit"])
         batch = Batch(
@@ -156,8 +155,7 @@ def decode_batch(signed: SignedBatch, key: Ed25519PublicKey) -> Batch:
 
 def encode_receipt(receipt: Receipt, key: Ed25519PrivateKey) -> bytes:
     """Return *receipt* as bytes, signed by the department's *key*: a CBOR array of payload and signature."""
-    payload = _receipt_payload(receipt)
-    return wire.dumps([payload, key.sign(_RECEIPT_TAG + payload)])
+    return encode_signed(_receipt_payload(receipt), _RECEIPT_TAG, key)
 
 
 def decode_receipt(data: bytes, key: Ed25519PublicKey, sent: SignedBatch, unit_id: str) -> Receipt:
@@ -167,28 +165,22 @@ def decode_receipt(data: bytes, key: Ed25519PublicKey, sent: SignedBatch, unit_i
     then stays as if no receipt had come.
     """
     keep = f"batch {sent.batch_id}: %s; keep the batch"
-    if len(data) > MAX_RECEIPT_BYTES:
-        raise ReceiptInvalidError(keep % "receipt is too long")
-    try:
-        payload, signature = (wire.octets(part) for part in wire.loads(data, "receipt"))
-        key.verify(signature, _RECEIPT_TAG + payload)
-        fields = _fields(payload, "receipt")
-        receipt = Receipt(
-            batch_id=wire.identifier(fields["batch"]),
-            unit_id=wire.identifier(fields["unit"]),
-            digest=wire.octets(fields["digest"]),
-            reads=wire.whole(fields["reads"]),
-            received_at=wire.from_seconds(fields["received"]),
-        )
-        wire.must_be(payload, _receipt_payload(receipt), "receipt")
-        wire.must_be(data, wire.dumps([payload, signature]), "receipt")
-    except InvalidSignature:
-        raise ReceiptInvalidError(keep % "receipt is not signed by the department") from None
-    except (WireFormatError, KeyError, TypeError, ValueError) as error:
-        raise ReceiptInvalidError(keep % "receipt is malformed") from error
+    receipt = decode_signed(
+        data, _RECEIPT_TAG, key, version=VERSION, parse=_receipt, encode=_receipt_payload, refusal=keep
+    )
     if (receipt.batch_id, receipt.unit_id, receipt.digest) != (sent.batch_id, unit_id, sent.digest):
         raise ReceiptInvalidError(keep % "receipt names other bytes")
     return receipt
+
+
+def _receipt(fields: dict[str, Any]) -> Receipt:
+    return Receipt(
+        batch_id=wire.identifier(fields["batch"]),
+        unit_id=wire.identifier(fields["unit"]),
+        digest=wire.octets(fields["digest"]),
+        reads=wire.whole(fields["reads"]),
+        received_at=wire.from_seconds(fields["received"]),
+    )
 
 
 def _receipt_payload(receipt: Receipt) -> bytes:
@@ -202,13 +194,6 @@ def _receipt_payload(receipt: Receipt) -> bytes:
             "received": wire.seconds(receipt.received_at),
         }
     )
-
-
-def _fields(payload: bytes, what: str) -> dict[str, Any]:
-    fields = wire.loads(payload, what)
-    if not isinstance(fields, dict) or fields.get("v") != VERSION:
-        raise WireFormatError(f"{what} is not of version {VERSION}: update the older side")
-    return fields
 
 
 def _unique(values: Iterable[str]) -> bool:

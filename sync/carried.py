@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sync import wire
-from sync.access_log import MAX_LOG_RECEIPT_BYTES, MAX_PIECE_BYTES
-from sync.batch import MAX_BATCH_BYTES, MAX_RECEIPT_BYTES, SignedBatch
+from sync.access_log import MAX_PIECE_BYTES
+from sync.batch import MAX_BATCH_BYTES, SignedBatch
 from sync.errors import DiskFullError, WireFormatError
+from sync.receipts import MAX_RECEIPT_BYTES
 
 FOLDER = "alpr-transfer"
 BATCH, RECEIPT, PIECE = ".batch", ".receipt", ".piece"
@@ -109,7 +110,7 @@ class Stick:
     def log_receipt(self) -> bytes | None:
         """Return the receipt for the log, unchecked; None if there is none. Raises OSError."""
         path = self._log / "receipt"
-        return _bounded(path, MAX_LOG_RECEIPT_BYTES) if path.is_file() else None
+        return _bounded(path, MAX_RECEIPT_BYTES) if path.is_file() else None
 
     @property
     def _log(self) -> Path:

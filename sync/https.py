@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 import httpx
 
-from sync.access_log import MAX_LOG_RECEIPT_BYTES
-from sync.batch import MAX_RECEIPT_BYTES, SignedBatch
+from sync.batch import SignedBatch
 from sync.config import SyncConfig
 from sync.errors import NotTrustedError, RefusedError, UnreachableError
-from sync.local_book import MAX_BOOK_RECEIPT_BYTES, SignedBook
+from sync.local_book import SignedBook
+from sync.receipts import MAX_RECEIPT_BYTES
 from sync.tls import TlsFiles, certificate_fault, client_context
 from sync.trust_source import HttpsSource
 
@@ -63,7 +63,7 @@ class HttpsTransport:
             "Content-Type": "application/cbor",
         }
         with self._answer("POST", "/v1/local-book", content=book.payload, headers=headers) as response:
-            return self._body(response, MAX_BOOK_RECEIPT_BYTES)
+            return self._body(response, MAX_RECEIPT_BYTES)
 
     def send_log(self, payload: bytes, signature: bytes) -> bytes:
         """Send a piece of the access log, and return the answer's bytes; for the rest see `send`."""
@@ -72,7 +72,7 @@ class HttpsTransport:
             "Content-Type": "application/cbor",
         }
         with self._answer("POST", "/v1/access-log", content=payload, headers=headers) as response:
-            return self._body(response, MAX_LOG_RECEIPT_BYTES)
+            return self._body(response, MAX_RECEIPT_BYTES)
 
     @property
     def updates(self) -> HttpsSource:

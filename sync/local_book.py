@@ -22,11 +22,11 @@ from hotlist_cache.local import LIST_NAME, MOST, Change, LocalBook, LocalEntry, 
 from recognizer.plate import Jurisdiction
 from sync import wire
 from sync.errors import ReceiptInvalidError, SealBrokenError, WireFormatError
+from sync.receipts import decode_signed, encode_signed
 
 VERSION = 1
 MAX_BOOK_BYTES = 16 * 1024 * 1024
 """A larger one is refused unread: 10,000 entries are some 2 MB, and a hundred thousand changes 10 MB."""
-MAX_BOOK_RECEIPT_BYTES = 4096
 DEEDS = ("add", "remove", "suppress", "approve", "lift")
 
 _BOOK_TAG = b"alpr-edge local book v1\x00"
@@ -101,7 +101,7 @@ def decode_book(signed: SignedBook, key: Ed25519PublicKey) -> SentBook:
         key.verify(signed.signature, _BOOK_TAG + signed.payload)
     except InvalidSignature:
         raise SealBrokenError("local book is not signed by this unit's key") from None
-    fields = _fields(signed.payload, "local book")
+    fields = wire.versioned(wire.loads(signed.payload, "local book"), "local book", VERSION)
     try:
         book = SentBook(
             unit_id=wire.identifier(fields["unit"]),
@@ -123,8 +123,7 @@ def decode_book(signed: SignedBook, key: Ed25519PublicKey) -> SentBook:
 
 def encode_book_receipt(receipt: BookReceipt, key: Ed25519PrivateKey) -> bytes:
     """Return *receipt* as bytes, signed by the department's *key*: a CBOR array of payload and signature."""
-    payload = _receipt_payload(receipt)
-    return wire.dumps([payload, key.sign(_RECEIPT_TAG + payload)])
+    return encode_signed(_receipt_payload(receipt), _RECEIPT_TAG, key)
 
 
 def decode_book_receipt(data: bytes, key: Ed25519PublicKey, sent: SignedBook, unit_id: str) -> BookReceipt:
@@ -132,27 +131,12 @@ def decode_book_receipt(data: bytes, key: Ed25519PublicKey, sent: SignedBook, un
 
     Raises ReceiptInvalidError if it is not signed, or names another unit or other bytes.
     """
-    again = "local book: receipt %s; it is sent again"
-    if len(data) > MAX_BOOK_RECEIPT_BYTES:
-        raise ReceiptInvalidError(again % "is too long")
-    try:
-        payload, signature = (wire.octets(part) for part in wire.loads(data, "receipt"))
-        key.verify(signature, _RECEIPT_TAG + payload)
-        fields = _fields(payload, "receipt")
-        receipt = BookReceipt(
-            unit_id=wire.identifier(fields["unit"]),
-            digest=wire.octets(fields["digest"]),
-            changes=wire.whole(fields["changes"]),
-            received_at=wire.from_seconds(fields["received"]),
-        )
-        wire.must_be(payload, _receipt_payload(receipt), "receipt")
-        wire.must_be(data, wire.dumps([payload, signature]), "receipt")
-    except InvalidSignature:
-        raise ReceiptInvalidError(again % "is not signed by the department") from None
-    except (WireFormatError, KeyError, TypeError, ValueError) as error:
-        raise ReceiptInvalidError(again % "is malformed") from error
+    again = "local book: %s; it is sent again"
+    receipt = decode_signed(
+        data, _RECEIPT_TAG, key, version=VERSION, parse=_receipt, encode=_receipt_payload, refusal=again
+    )
     if (receipt.unit_id, receipt.digest) != (unit_id, sent.digest):
-        raise ReceiptInvalidError(again % "names other bytes")
+        raise ReceiptInvalidError(again % "receipt names other bytes")
     return receipt
 
 
@@ -167,6 +151,15 @@ def _payload(book: SentBook) -> bytes:
             "lifted": [_suppression_parts(each) for each in book.lifted],
             "changes": [_change_parts(each) for each in book.changes],
         }
+    )
+
+
+def _receipt(fields: dict[str, Any]) -> BookReceipt:
+    return BookReceipt(
+        unit_id=wire.identifier(fields["unit"]),
+        digest=wire.octets(fields["digest"]),
+        changes=wire.whole(fields["changes"]),
+        received_at=wire.from_seconds(fields["received"]),
     )
 
 
@@ -314,10 +307,3 @@ def _line(value: object, *, may_be_empty: bool = False) -> str:
     if not text.isprintable() or len(text) > _MOST_CHARACTERS or not (may_be_empty or text.strip()):
         raise ValueError("a text is of one line, and not longer than the unit takes it")
     return text
-
-
-def _fields(payload: bytes, what: str) -> dict[str, Any]:
-    fields = wire.loads(payload, what)
-    if not isinstance(fields, dict) or fields.get("v") != VERSION:
-        raise WireFormatError(f"{what} is not of version {VERSION}: update the older side")
-    return fields

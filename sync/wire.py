@@ -111,3 +111,13 @@ def must_be(data: bytes, expected: bytes, what: str) -> None:
     """Raise WireFormatError unless *data* is *expected*, the one form of the value read from it."""
     if data != expected:
         raise WireFormatError(f"{what} is not in its one deterministic form; refuse it")
+
+
+def versioned(fields: object, what: str, version: int) -> dict[str, Any]:
+    """Return *fields* if they are a table of that *version*.
+
+    Raises WireFormatError if not: one side is older than the other.
+    """
+    if not isinstance(fields, dict) or fields.get("v") != version:
+        raise WireFormatError(f"{what} is not of version {version}: update the older side")
+    return fields

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.batch import (
-    MAX_RECEIPT_BYTES,
     Batch,
     Receipt,
     SealedEpoch,
@@ -21,6 +20,7 @@ from sync.batch import (
     encode_receipt,
 )
 from sync.errors import ReceiptInvalidError, SealBrokenError, WireFormatError
+from sync.receipts import MAX_RECEIPT_BYTES
 from tests.fakes import START, UNIT
 
 UNIT_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from sync.batch import MAX_RECEIPT_BYTES, SignedBatch
+from sync.batch import SignedBatch
 from sync.config import SyncConfig
 from sync.errors import NotTrustedError, RefusedError, SyncError, UnreachableError
 from sync.https import HttpsTransport
-from sync.local_book import MAX_BOOK_RECEIPT_BYTES, SignedBook
+from sync.local_book import SignedBook
+from sync.receipts import MAX_RECEIPT_BYTES
 from sync.tls import TlsFiles, client_context
 from tests.fakes import UNIT
 from tests.pki import Authority, authority
@@ -179,7 +180,7 @@ def test_a_local_book_arrives_byte_for_byte_with_its_signature(
     path, headers, body = server.asked[0]
     assert (path, body) == ("/v1/local-book", b"a book")
     assert base64.b64decode(headers["Alpr-Signature"], validate=True) == book.signature
-    server.answer = replying(200, bytes(MAX_BOOK_RECEIPT_BYTES + 1))
+    server.answer = replying(200, bytes(MAX_RECEIPT_BYTES + 1))
     with pytest.raises(UnreachableError):
         transport.send_book(book)
 

@@ -17,7 +17,6 @@ from sync import local_book
 from sync.batch import SignedBatch, decode_batch
 from sync.errors import ReceiptInvalidError, SealBrokenError, SyncError, WireFormatError
 from sync.local_book import (
-    MAX_BOOK_RECEIPT_BYTES,
     BookReceipt,
     SentBook,
     SignedBook,
@@ -27,6 +26,7 @@ from sync.local_book import (
     encode_book_receipt,
     sent_book,
 )
+from sync.receipts import MAX_RECEIPT_BYTES
 from tests.fakes import START, UNIT
 from tests.hotlists import STORAGE_KEY
 
@@ -263,7 +263,7 @@ def receipt_for(book: SignedBook) -> BookReceipt:
 def test_a_receipt_comes_back_as_it_went(sent: SentBook) -> None:
     book = encode_book(sent, UNIT_KEY)
     data = encode_book_receipt(receipt_for(book), DEPARTMENT)
-    assert len(data) <= MAX_BOOK_RECEIPT_BYTES
+    assert len(data) <= MAX_RECEIPT_BYTES
     assert decode_book_receipt(data, DEPARTMENT.public_key(), book, UNIT) == receipt_for(book)
 
 
