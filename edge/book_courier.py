@@ -13,18 +13,18 @@ from typing import Protocol
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from edge.delivery import Delivery
 from hotlist_cache.disk import Disk, RealDisk
 from hotlist_cache.errors import LocalEntryRefusedError
 from hotlist_cache.local import LocalBook
 from hotlist_cache.sealed_file import SealedFileDamagedError, read_sealed, write_sealed
-from sync.errors import ReceiptInvalidError, RefusedError, UnreachableError
+from sync.errors import RefusedError
 from sync.local_book import MAX_BOOK_BYTES, SignedBook, decode_book_receipt, encode_book, sent_book
 from sync.session import Session
 
 ACKNOWLEDGED_NAME = "local-entries.acknowledged"
 LOOK_S = 5.0
 """How often the book is looked at: an officer's entry is with the department within seconds."""
-_FORBIDDEN = 403
 
 log = structlog.get_logger(__name__)
 
@@ -55,21 +55,24 @@ class BookCourier:
     ) -> None:
         """*session* lends its waits and is given no batch; *department* checks receipts; *clock* gives aware
         UTC."""
-        self.fault = ""
-        """Why the department does not take the book, for the technician; empty while it does, or is away."""
         self._book = book
-        self._session = session
+        self._delivery = Delivery(session, "local entries", clock)
+        self._unread = ""
         self._transport = transport
         self._unit_id = unit_id
         self._unit_key = unit_key
         self._department = department
         self._storage_key = storage_key
-        self._clock = clock
         self._disk: Disk = RealDisk() if disk is None else disk
         self._seen: tuple[int, int] | None = (0, 0)  # no file's: also a book that is gone is looked at
         self._unsent: SignedBook | None = None
         """What is to be sent; None while the department has the book as it is."""
         self._acknowledged = self._read_acknowledged()
+
+    @property
+    def fault(self) -> str:
+        """Why the department does not take the book, for the technician; empty while it does, or is away."""
+        return self._unread or self._delivery.fault
 
     @property
     def waiting(self) -> bool:
@@ -78,21 +81,23 @@ class BookCourier:
 
     def work(self) -> float:
         """Do what is due, at most one exchange; return how many seconds nothing will be due."""
-        now = self._clock()
         try:
             self._look()
         except (LocalEntryRefusedError, OSError) as error:
             # Told here as well as by `lists`: whichever reads a damaged file first has set it aside.
-            self.fault = str(error)
-            log.error("local_book.unread", why=self.fault)
+            self._unread = str(error)
+            log.error("local_book.unread", why=self._unread)
             return LOOK_S
-        if self._unsent is not None and self._session.wants_batch(now):
-            self._exchange(self._unsent)
+        unsent = self._unsent
+        if unsent is None or not self._delivery.due:
+            return LOOK_S
+        if self._delivery.attempt(lambda: self._exchange(unsent)):
+            self._unread = ""
         return LOOK_S
 
     def hurry(self) -> None:
         """Forget the present wait: the drive is over, or the link has come up."""
-        self._session.hurry()
+        self._delivery.hurry()
 
     def _look(self) -> None:
         """Take up what officers changed since the last look."""
@@ -106,34 +111,13 @@ class BookCourier:
         self._seen = seen
 
     def _exchange(self, book: SignedBook) -> None:
-        try:
-            if len(book.payload) > MAX_BOOK_BYTES:
-                raise RefusedError(f"larger than the {MAX_BOOK_BYTES} bytes that the department takes")
-            data = self._transport.send_book(book)
-            receipt = decode_book_receipt(data, self._department, book, self._unit_id)
-            self._keep_acknowledged(book.digest)
-        except RefusedError as error:
-            self.fault = f"local entries: {error}"
-            log.error("local_book.refused", why=str(error))
-            # The same book fares no better before a person has seen to it: it waits as a refused unit does,
-            # whatever the status.
-            self._session.refused(RefusedError(str(error), status=_FORBIDDEN), self._clock())
-        except (UnreachableError, ReceiptInvalidError) as error:
-            if isinstance(error, ReceiptInvalidError):
-                self.fault = f"local entries: {error}"
-            log.warning("local_book.failed", why=str(error), failures=self._session.failures)
-            self._session.failed(error, self._clock())
-        except OSError as error:
-            # The department has it and the unit cannot note so: it is sent again, which changes nothing.
-            self.fault = f"local entries: the department's receipt cannot be kept ({error.strerror})"
-            log.error("local_book.not_noted", why=self.fault)
-            self._session.failed(UnreachableError(self.fault), self._clock())
-        else:
-            self.fault = ""
-            self._unsent = None
-            self._session.failures = 0
-            self._session.hurry()
-            log.info("local_book.acknowledged", changes=receipt.changes)
+        if len(book.payload) > MAX_BOOK_BYTES:
+            raise RefusedError(f"larger than the {MAX_BOOK_BYTES} bytes that the department takes")
+        data = self._transport.send_book(book)
+        receipt = decode_book_receipt(data, self._department, book, self._unit_id)
+        self._keep_acknowledged(book.digest)
+        self._unsent = None
+        log.info("local_book.acknowledged", changes=receipt.changes)
 
     @property
     def _path(self) -> Path:

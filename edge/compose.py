@@ -22,7 +22,6 @@ from edge.cameras import CameraBank
 from edge.clock import SystemClock
 from edge.config import HOTLIST_FOLDER, UPDATES_FOLDER, URGENT_FOLDER, Config
 from edge.courier import Courier, KeeperStore
-from edge.daemon import Parts
 from edge.errors import ConfigInvalidError, LogUnwritableError
 from edge.hotlists import HotlistDesk, LostTrust, Publishes
 from edge.keeper import Keeper
@@ -35,6 +34,7 @@ from edge.page_accounts import Accounts
 from edge.page_board import Board
 from edge.page_desk import Desk
 from edge.page_lockouts import Lockouts
+from edge.parts import Parts
 from edge.pipeline import Pipeline
 from edge.roster import RosterStore
 from edge.sightings import Sightings

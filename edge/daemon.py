@@ -14,36 +14,23 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty, Queue, SimpleQueue
 
 import structlog
 
 from camera.errors import RecordingUnreadableError
-from edge.access_log import AccessLog
-from edge.alerts import Sounder, Sounding
-from edge.cameras import CameraBank
-from edge.clock import SystemClock
-from edge.courier import Courier
+from edge.alerts import Sounding
 from edge.errors import DaemonFailedError
-from edge.hotlists import HotlistDesk
-from edge.keeper import Flush, Keeper, Stop
-from edge.lists import Lists
-from edge.notify import Notifier
-from edge.page import PageServer
-from edge.page_board import Board
-from edge.pipeline import Pipeline, Step, marked
+from edge.keeper import Flush, Stop
+from edge.parts import Parts
+from edge.pipeline import Step, marked
 from edge.reckoning import Driven, transfer_health, whole_status
-from edge.sightings import Sightings
 from edge.status import Status, write_status
 from edge.updating import bring_updates
-from edge.window import Window
 from edge.worker import Worker
 from hotlist_cache.entry import Priority
-from hotlist_cache.hit import Alert, Correction, Sighting
+from hotlist_cache.hit import Alert, Correction
 from sync.errors import NotTrustedError, RefusedError, UnreachableError
-from sync.https import HttpsTransport
-from sync.mqtt import MqttLink
 from sync.transfer_clock import TransferLevel, transfer_clock
 
 FRAME_PATIENCE_S = 0.5
@@ -57,41 +44,6 @@ DRAIN_LIMIT_S = 120.0
 SHUTDOWN_LIMIT_S = 10.0
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the composition root made; the daemon runs it and closes it."""
-
-    unit_id: str
-    run_dir: Path
-    clock: SystemClock
-    bank: CameraBank
-    pipeline: Pipeline
-    keeper: Keeper
-    alarms: "SimpleQueue[str]"
-    """Lines for the officer on the unit's own state, without plate or place."""
-    transport: HttpsTransport | None
-    courier: Courier | None
-    """None, as `transport`: no server is configured, and reads wait on the unit."""
-    publisher: HttpsTransport | None
-    """Where lists come from: a connection of its own, so that a long transfer does not hold up reads."""
-    lists: Lists
-    sightings: Sightings
-    window: Window
-    """Look-up of this unit's own reads; any thread may ask it."""
-    past: "SimpleQueue[Sighting]"
-    """Plates that were read before they were listed, to be told."""
-    desk: HotlistDesk
-    link: MqttLink | None
-    sounder: Sounder
-    notifier: Notifier
-    board: Board
-    """What the officers' page shows."""
-    access_log: AccessLog | None
-    page: PageServer | None
-    page_faults: tuple[str, ...] = ()
-    """Why there is no page or no access log, for the technician."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edge.access_log import AccessLog
+from edge.delivery import Delivery
 from hotlist_cache.disk import Disk, RealDisk
 from hotlist_cache.sealed_file import SealedFileDamagedError, read_sealed, write_sealed
 from sync.access_log import (
@@ -24,14 +25,13 @@ from sync.access_log import (
     parse_head,
     start,
 )
-from sync.errors import ReceiptInvalidError, RefusedError, UnreachableError
+from sync.errors import RefusedError
 from sync.session import Session
 
 ACKNOWLEDGED_NAME = "access-log.acknowledged"
 PIECE_RECORDS = 500
 LOOK_S = 5.0
 """How often the log is looked at: what an officer does is with the department within seconds."""
-_FORBIDDEN = 403
 
 log = structlog.get_logger(__name__)
 
@@ -63,67 +63,54 @@ class LogCourier:
     ) -> None:
         """*folder* is the log's; *session* lends its waits and is given no batch; *department* checks
         receipts; *clock* gives aware UTC."""
-        self.fault = ""
-        """Why the department does not take the log, for the technician; empty while it does, or is away."""
         self._log = access_log
         self._path = folder / ACKNOWLEDGED_NAME
-        self._session = session
+        self._delivery = Delivery(session, "access log", clock)
         self._transport = transport
         self._unit_id = unit_id
         self._unit_key = unit_key
         self._department = department
         self._storage_key = storage_key
-        self._clock = clock
         self._disk: Disk = RealDisk() if disk is None else disk
         self.acknowledged = acknowledged_head(self._path, storage_key) or start(unit_id)
         """How far the department has it."""
+
+    @property
+    def fault(self) -> str:
+        """Why the department does not take the log, for the technician; empty while it does, or is away."""
+        return self._delivery.fault
 
     def work(self) -> float:
         """Do what is due, at most one exchange; return how many seconds nothing will be due."""
         if self._log.head.sequence == self.acknowledged.sequence:
             return LOOK_S
-        if self._session.wants_batch(self._clock()):
-            self._exchange()
+        if self._delivery.due:
+            self._delivery.attempt(self._exchange)
         # A long log goes on at once; the session's own wait holds it back after a failure.
-        return 0.1 if not self._session.failures else LOOK_S
+        return LOOK_S if self._delivery.failing else 0.1
 
     def hurry(self) -> None:
         """Forget the present wait: the drive is over, or the link has come up."""
-        self._session.hurry()
+        self._delivery.hurry()
 
     def _exchange(self) -> None:
-        now = self._clock()
         try:
-            # A log that was begun anew does not hold what was acknowledged of the one before.
-            known = self._log.holds(self.acknowledged)
-            records = self._log.records(self.acknowledged.sequence if known else 0, PIECE_RECORDS)
-            payload, signature = encode_piece(LogPiece(self._unit_id, records), self._unit_key)
-            receipt = decode_log_receipt(
-                self._transport.send_log(payload, signature), self._department, self._unit_id
-            )
-            if not self._log.holds(receipt.head):
-                raise RefusedError("the department holds a log that is not this one; tell the auditor")
-            self._keep(receipt.head)
-        except (RefusedError, LogBrokenError) as error:
-            self.fault = f"access log: {error}"
-            log.error("access_log.refused", why=str(error))
-            # The same log fares no better before a person has seen to it: it waits as a refused unit does.
-            self._session.refused(RefusedError(str(error), status=_FORBIDDEN), now)
-        except (UnreachableError, ReceiptInvalidError) as error:
-            if isinstance(error, ReceiptInvalidError):
-                self.fault = str(error)
-            log.warning("access_log.failed", why=str(error), failures=self._session.failures)
-            self._session.failed(error, now)
-        except OSError as error:
-            # The department has it and the unit cannot note so: it is sent again, which changes nothing.
-            self.fault = f"access log: the department's receipt cannot be kept ({error.strerror})"
-            log.error("access_log.not_noted", why=self.fault)
-            self._session.failed(UnreachableError(self.fault), now)
-        else:
-            self.fault = ""
-            self._session.failures = 0
-            self._session.hurry()
-            log.info("access_log.acknowledged", sequence=self.acknowledged.sequence)
+            self._bring()
+        except LogBrokenError as error:
+            raise RefusedError(str(error)) from error
+
+    def _bring(self) -> None:
+        # A log that was begun anew does not hold what was acknowledged of the one before.
+        known = self._log.holds(self.acknowledged)
+        records = self._log.records(self.acknowledged.sequence if known else 0, PIECE_RECORDS)
+        payload, signature = encode_piece(LogPiece(self._unit_id, records), self._unit_key)
+        receipt = decode_log_receipt(
+            self._transport.send_log(payload, signature), self._department, self._unit_id
+        )
+        if not self._log.holds(receipt.head):
+            raise RefusedError("the department holds a log that is not this one; tell the auditor")
+        self._keep(receipt.head)
+        log.info("access_log.acknowledged", sequence=self.acknowledged.sequence)
 
     def _keep(self, head: LogHead) -> None:
         if head != self.acknowledged:

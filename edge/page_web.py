@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sync.page_headers import CAREFUL
+
 MAX_FORM_BYTES = 16 * 1024
 MAX_FIELD = 256
 _HERE = Path(__file__).parent
@@ -24,13 +26,7 @@ _HEADERS = (
         b"default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; "
         b"form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     ),
-    (b"strict-transport-security", b"max-age=31536000"),
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    *CAREFUL,
 )
 
 _templates = Environment(

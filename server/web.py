@@ -9,6 +9,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sync.page_headers import CAREFUL
+
 MAX_FORM_BYTES = 16 * 1024
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
@@ -21,13 +23,7 @@ _HEADERS = (
         b"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
         b"frame-ancestors 'none'; base-uri 'none'",
     ),
-    (b"strict-transport-security", b"max-age=31536000"),
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    *CAREFUL,
 )
 
 _templates = Environment(

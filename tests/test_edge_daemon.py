@@ -12,8 +12,9 @@ from camera.config import CameraConfig, GpsConfig
 from edge.alerts import AlertConfig
 from edge.compose import OUTBOX_FILE, compose, new_id, with_source
 from edge.config import HOTLIST_FOLDER, Config, UnitConfig
-from edge.daemon import Daemon, Parts
+from edge.daemon import Daemon
 from edge.errors import ConfigInvalidError, DaemonFailedError
+from edge.parts import Parts
 from edge.status import Status, read_status
 from edge.vault import unlock
 from hotlist_cache.hit import Alert, Sighting

@@ -16,8 +16,9 @@ import pytest
 
 from edge.compose import compose
 from edge.config import Config
-from edge.daemon import Daemon, Parts
+from edge.daemon import Daemon
 from edge.page_config import PageConfig
+from edge.parts import Parts
 from edge.roster import RosterStore
 from edge.vault import unlock
 from server.enrolment import UnitAddresses, enroll, renew_page
