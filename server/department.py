@@ -52,6 +52,20 @@ record_ids = false
 # A feed or list that would keep less of its entries waits for a second person's approval; 1 to 100.
 least_share_percent = 50
 
+[retention]
+# Days that reads are kept at least, hits longer; what a legal hold names stays. Nothing goes by itself: see
+# `alpr-server retention`.
+other_reads_days = 365
+hits_days = 1825
+floor_days = 365
+floor_basis = "Cal. Gov. Code 34090.6"
+
+[release]
+state = "CA"
+out_of_state = false  # whether agencies of other states and of the federation may be given reads
+records_role = "supervisor"
+approver_role = "admin"
+
 [audit]
 # The access log's head is signed after so many entries and so many hours, and written to a file as well:
 # copy that to another machine. Empty: audit-checkpoints.jsonl in this folder.

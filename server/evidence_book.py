@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, insert, select
 from server.actors import Actor, recorded
 from server.database import reading
 from server.release_errors import EvidenceRefusedError
-from server.tables import evidence_bookings, evidence_packages
+from server.release_tables import evidence_bookings, evidence_packages
 from server.texts import line_of
 
 _CHUNK = 1024 * 1024

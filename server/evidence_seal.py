@@ -24,8 +24,8 @@ from server.database import writing
 from server.errors import SettingsInvalidError
 from server.keys import private_pem, write_private
 from server.release_errors import EvidenceRefusedError
+from server.release_tables import evidence_packages
 from server.settings import Folder
-from server.tables import evidence_packages
 
 KEY_FILE = "evidence.ed25519.key.pem"
 LEAST_RSA_BITS = 2048

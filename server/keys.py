@@ -6,6 +6,9 @@
     department.x25519.key.pem              opens sealed reads (HPKE)
     receipt.ed25519.key.pem                signs receipts
     hotlist.ed25519.key.pem                signs snapshots
+    audit.ed25519.key.pem                  signs the access log's heads (`audit_checkpoints`)
+    evidence.ed25519.key.pem               signs evidence packages (`evidence_seal`)
+    updates-*.pem                          sign what is published (`publications`)
 
 Private keys stand unencrypted with mode 0600: the server must start without a person. Who can read this
 folder is the department.

@@ -88,7 +88,9 @@ Made {made}. Lost {lost}, as reported by {report.reported_by}.
 - Certificate {report.certificate_serial} is revoked since {revoked}: the server refuses its connections,
   reads, officers' entries and requests for lists.
 - The broker refuses it once it has the new list of revoked units (`alpr-server broker-crl`).
-- Lists on it are sealed with a key of the unit, and run out by themselves.
+- Lists on it are sealed with a key of the unit, and run out by themselves. So are the names, roles and
+  password hashes (Argon2id) of those who may log in on its page: who has unit and keys together can try
+  passwords against them. Have them changed.
 
 ## Which reads could have been on it
 

@@ -13,8 +13,9 @@ from server.access import Role
 from server.audit_outliers import BASELINE_DAYS
 from server.purposes import PURPOSES
 from server.release_recipients import AgencyKind
+from server.release_tables import release_recipient_steps, release_recipients
 from server.settings import RetentionSettings, Settings
-from server.tables import hotlist_feeds, release_recipient_steps, release_recipients
+from server.tables import hotlist_feeds
 from server.web import page
 
 SOURCES = {

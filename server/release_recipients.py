@@ -18,8 +18,8 @@ from server.actors import Actor, recorded
 from server.errors import NotPermittedError
 from server.evidence_seal import certificate_name, recipients_certificate
 from server.release_errors import ReleaseRefusedError
+from server.release_tables import release_recipient_steps, release_recipients
 from server.settings import ReleaseSettings
-from server.tables import release_recipient_steps, release_recipients
 from server.texts import line_of
 
 APPROVED, DISABLED, ADDED = "approved", "disabled", "added"

@@ -30,8 +30,8 @@ from server.release_recipients import (
     require_role,
     viewers,
 )
+from server.release_tables import release_requests, release_steps
 from server.settings import ReleaseSettings
-from server.tables import release_requests, release_steps
 from server.texts import line_of
 from sync.purposes import checked_case
 

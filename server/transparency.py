@@ -20,9 +20,10 @@ from server.audit_reviews import newest_review
 from server.audit_unit_entries import entries_in_vehicles
 from server.policy_document import kept, list_sources
 from server.purposes import PURPOSES
+from server.release_tables import release_requests, release_steps
 from server.releases import State
 from server.settings import Settings
-from server.tables import audit, hits, reads, release_requests, release_steps
+from server.tables import audit, hits, reads
 from server.web import page
 
 SMALL = 10

@@ -14,8 +14,9 @@ from server.department import Department
 from server.errors import SettingsInvalidError
 from server.policy_document import ROLES, as_html, as_markdown, policy_of
 from server.purposes import PURPOSES
+from server.release_tables import release_recipient_steps, release_recipients
 from server.settings import AccessSettings, PolicySettings, RetentionSettings, read_settings
-from server.tables import hotlist_feeds, release_recipient_steps, release_recipients
+from server.tables import hotlist_feeds
 from tests.departments import a_department
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)

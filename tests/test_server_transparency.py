@@ -19,7 +19,8 @@ from server.audit_reviews import Verdict, draw, review
 from server.database import reading, writing
 from server.department import Department
 from server.intake import Intake
-from server.tables import hotlist_feeds, release_requests, release_steps
+from server.release_tables import release_requests, release_steps
+from server.tables import hotlist_feeds
 from server.transparency import Transparency, as_html, shown_count, transparency_of
 from tests.auditors import done, searched
 from tests.departments import PASSWORD, a_department, a_unit
