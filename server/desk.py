@@ -15,6 +15,7 @@ from server.access import Access, Purpose, Session, same_secret
 from server.audit import Deed, append
 from server.database import writing
 from server.errors import NotPermittedError
+from server.navigation import places_of
 from server.purposes import label_of
 from server.settings import DepartmentSettings
 from server.web import page
@@ -86,7 +87,15 @@ def shown(
 ) -> Response:
     """Return a page; without a *session* it has no navigation."""
     department = desk.department.name
-    return page(template, status, department=department, session=session, purpose_label=label_of, **values)
+    return page(
+        template,
+        status,
+        department=department,
+        session=session,
+        purpose_label=label_of,
+        places=places_of,
+        **values,
+    )
 
 
 def desk_of(request: Request) -> Desk:
