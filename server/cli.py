@@ -27,6 +27,7 @@ from server.evidence_seal import evidence_key
 from server.hotlist_commands import DEFAULT_ROOT, RootOption, hotlist_app
 from server.keys import write_private
 from server.logs import set_up_logs
+from server.picture_commands import pictures_app
 from server.release_commands import release_app
 from server.report import holdings
 from server.retention_commands import hold_app, retention_app
@@ -49,6 +50,7 @@ app.add_typer(roster_app, name="roster")
 app.add_typer(user_app, name="user")
 app.add_typer(evidence_app, name="evidence")
 app.add_typer(release_app, name="release")
+app.add_typer(pictures_app, name="pictures")
 app.add_typer(audit_app, name="audit")
 audit_app.command("unit")(audit_unit)
 app.command()(policy)

@@ -29,6 +29,8 @@ ANNOUNCE_EVERY_S = 0.5
 KEEP_EVERY_S = 30.0
 """It reads all metadata, and seldom finds anything: a list whose command was cut off, and twice a day a
 timestamp of which half is over."""
+MOST_STEPS = 50
+"""Of moving pictures, one after another: 10,000 pictures in `KEEP_EVERY_S`."""
 _log = structlog.get_logger(__name__)
 
 
@@ -45,6 +47,7 @@ def run(root: Path, host: str, port: int, admin_port: int) -> None:
         Access(department.engine, department.settings.access),
         department.settings.department,
         clock.now,
+        department.pictures,
     )
     unit_socket, people_socket = bind(host, port), bind(host, admin_port)
 
@@ -93,11 +96,22 @@ async def _tend(department: Department) -> None:
         if delegated or publications.repository.delegates("rosters"):
             rosters.bring(clock.now(), actor="server")
 
+    pictures = department.pictures
+
+    def move_pictures() -> None:
+        pictures.sweep(clock.now())
+        # Not until none is left: at each shutdown this step is waited for.
+        for _ in range(MOST_STEPS):
+            if not pictures.move_out(clock.now()):
+                break
+
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_again_and_again(KEEP_EVERY_S, keep))
         tasks.create_task(_again_and_again(KEEP_EVERY_S, tell_units_of_accounts, "roster not published"))
         tasks.create_task(_again_and_again(ANNOUNCE_EVERY_S, lambda: bringing.step(clock.now())))
         tasks.create_task(_again_and_again(KEEP_EVERY_S, sign, "no checkpoint"))
+        if department.settings.pictures.url:
+            tasks.create_task(_again_and_again(KEEP_EVERY_S, move_pictures, "pictures not moved"))
         if department.settings.mqtt.host:
             tasks.create_task(_announce(department, publications))
 

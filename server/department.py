@@ -17,6 +17,7 @@ from server.database import migrate, open_database, require_current, require_emp
 from server.errors import ServerError, SettingsInvalidError
 from server.hotlists import Hotlists
 from server.keys import DepartmentKeys, load_keys, make_keys, write_private
+from server.pictures import Pictures, open_pictures
 from server.publications import Publications
 from server.settings import AuditSettings, Folder, Settings, read_settings
 
@@ -59,6 +60,12 @@ other_reads_days = 365
 hits_days = 1825
 floor_days = 365
 floor_basis = "Cal. Gov. Code 34090.6"
+
+[pictures]
+# Where pictures go from the database: "file:///folder" or "s3://bucket/prefix", encrypted. Empty: they stay.
+url = ""
+endpoint = ""  # of an S3 service that is not Amazon's
+after_hours = 24
 
 [release]
 state = "CA"
@@ -118,6 +125,11 @@ class Department:
         """Its feeds and snapshots."""
         least_share = self.settings.hotlist.least_share_percent / 100
         return Hotlists(self.engine, self.folder.hotlists, least_share, carried=self.carried)
+
+    @property
+    def pictures(self) -> Pictures:
+        """Its pictures outside the database. Raises SettingsInvalidError, PictureStoreError."""
+        return open_pictures(self.engine, self.settings.pictures, self.folder.keys)
 
     @property
     def carried(self) -> Carried:

@@ -3,7 +3,7 @@
 Nothing is shown before its audit entry is on disk: a page first records, then shows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -16,7 +16,9 @@ from server.audit import Deed, append
 from server.database import writing
 from server.errors import NotPermittedError
 from server.navigation import places_of
+from server.pictures import Pictures
 from server.purposes import label_of
+from server.records import StoredRead
 from server.settings import DepartmentSettings
 from server.web import page
 
@@ -42,6 +44,8 @@ class Desk:
     access: Access
     department: DepartmentSettings
     clock: Callable[[], datetime]
+    pictures: Pictures | None = None
+    """Those outside the database; None where all are inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,10 @@ class Visit:
         )
         with writing(self.desk.engine) as connection:
             append(connection, deed, self.desk.clock())
+
+    def pictured(self, reads: Sequence[StoredRead]) -> list[StoredRead]:
+        """Return *reads* with the pictures that lie outside the database."""
+        return list(reads) if self.desk.pictures is None else self.desk.pictures.filled(reads)
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
         """Return a page with the person's name, purpose and navigation around it."""

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, or_, select
 
 from server.database import reading
+from server.pictures import Fetch
 from server.release_errors import EvidenceRefusedError
 from server.tables import audit, batches, evidence, hits, reads, unit_log_entries
 from sync.access_log import LogRecord, read_entry
@@ -37,11 +38,15 @@ class ReadFiles:
     """By path in the package."""
 
 
-def files_on(engine: Engine, read_ids: Sequence[str], receipt_key: bytes, before: datetime) -> ReadFiles:
+def files_on(
+    engine: Engine, read_ids: Sequence[str], receipt_key: bytes, before: datetime, fetch: Fetch
+) -> ReadFiles:
     """Return all that is recorded of *read_ids* and was recorded before a moment, as files.
 
-    *receipt_key*: the department's public key, which checks the receipts. The access log is read in pieces,
-    between which units hand in their batches. Raises EvidenceRefusedError if one of the reads is not held.
+    *receipt_key*: the department's public key, which checks the receipts. *fetch* gets pictures that lie
+    outside the database; what it raises comes out: a package never lacks one silently. The access log is read
+    in pieces, between which units hand in their batches. Raises EvidenceRefusedError if one of the reads is
+    not held.
     """
     files: dict[str, bytes] = {}
     with reading(engine) as connection:
@@ -54,7 +59,7 @@ def files_on(engine: Engine, read_ids: Sequence[str], receipt_key: bytes, before
             )
         ids = [row.read_id for row in rows]
         for number, row in enumerate(rows, 1):
-            files.update(_read(connection, row, f"reads/{number:04d}", before))
+            files.update(_read(connection, row, f"reads/{number:04d}", before, fetch))
         handed_in, receipts = _batches(connection, rows)
     files.update(receipts)
     custody = {
@@ -73,8 +78,13 @@ def as_json(value: object) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True).encode("ascii") + b"\n"
 
 
-def _read(connection: Connection, row: Row[Any], stem: str, before: datetime) -> Iterator[tuple[str, bytes]]:
-    jpeg = connection.execute(select(evidence.c.jpeg).where(evidence.c.read_id == row.read_id)).scalar()
+def _read(
+    connection: Connection, row: Row[Any], stem: str, before: datetime, fetch: Fetch
+) -> Iterator[tuple[str, bytes]]:
+    kept = connection.execute(
+        select(evidence.c.jpeg, evidence.c.object).where(evidence.c.read_id == row.read_id)
+    ).first()
+    jpeg = b"" if kept is None else kept.jpeg if kept.object is None else fetch(row.read_id, kept.object)
     corrected = connection.execute(
         select(reads.c.read_id)
         .where(reads.c.revises == row.read_id, reads.c.unit_id == row.unit_id)

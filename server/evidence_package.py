@@ -26,6 +26,7 @@ from sqlalchemy import Engine
 
 from server.evidence_files import as_json, files_on
 from server.evidence_verify import FOLDER, FORM, MANIFEST, SIGNATURE, STATEMENT, TAG
+from server.pictures import Fetch
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _README = """\
@@ -84,12 +85,13 @@ def make_package(
     *,
     key: Ed25519PrivateKey,
     receipt_key: bytes,
+    fetch: Fetch,
 ) -> Package:
-    """Return the package of *read_ids*, signed with *key*.
+    """Return the package of *read_ids*, signed with *key*; *fetch* gets pictures from outside the database.
 
     Raises EvidenceRefusedError if one of the reads is not held.
     """
-    found = files_on(engine, read_ids, receipt_key, statement.made_at)
+    found = files_on(engine, read_ids, receipt_key, statement.made_at, fetch)
     stated = asdict(statement) | {
         "form": "alpr-server evidence statement 1",
         "made_at": statement.made_at.isoformat(),

@@ -127,7 +127,7 @@ def show_read(visit: LoggedIn, read_id: str) -> Response:
     visit.record("read.view", read=read_id[:64], found=found is not None)
     if found is None:
         return visit.show("message.html", 404, title="Not found", message="There is no such read.")
-    return visit.show("read.html", read=found, picture=_picture)
+    return visit.show("read.html", read=visit.pictured([found])[0], picture=_picture)
 
 
 def _reads(visit: Visit, form: SearchForm, number: int) -> Response:
@@ -140,7 +140,7 @@ def _reads(visit: Visit, form: SearchForm, number: int) -> Response:
         # One more than is shown tells whether there is another page; counting them all would be slow.
         found = find_reads(connection, query, READS_PER_PAGE + 1, (number - 1) * READS_PER_PAGE)
         unit_ids = list(connection.execute(select(units.c.unit_id).order_by(units.c.unit_id)).scalars())
-    more, found = len(found) > READS_PER_PAGE, found[:READS_PER_PAGE]
+    more, found = len(found) > READS_PER_PAGE, visit.pictured(found[:READS_PER_PAGE])
     searching = query != ReadQuery()
     visit.record(
         "reads.search" if searching else "reads.list",

@@ -78,7 +78,7 @@ class StoredRead:
     frames: int
     batch_id: str
     evidence: bytes = field(repr=False)
-    """JPEG; empty where the unit had no room for it."""
+    """JPEG; empty where the unit had no room for it, and where it lies outside the database."""
     hits: tuple[StoredHit, ...]
     prefix: str = field(repr=False)
     """Letters stacked beside the plate's characters; "" where there are none, or none legible."""
@@ -87,6 +87,10 @@ class StoredRead:
     """Id of the read that this one corrects, which may not be held."""
     revised_by: str | None
     """Id of the read that corrects this one."""
+    picture_name: str | None = None
+    """Of a picture outside the database: `pictures` fetches it."""
+    picture_problem: str = ""
+    """Why it could not be fetched."""
 
     @property
     def state_likely(self) -> bool:
@@ -187,7 +191,8 @@ def _page(
         .offset(offset)
     ).subquery()
     # Pictures are joined to what is shown, not to all that was found.
-    joined = _with_evidence(connection, narrowed) if pictures else select(narrowed, null().label("jpeg"))
+    none = (null().label("jpeg"), null().label("object"))
+    joined = _with_evidence(connection, narrowed) if pictures else select(narrowed, *none)
     shown = joined.order_by(narrowed.c.settled_at.desc(), narrowed.c.read_id)
     return connection.execute(shown).all()
 
@@ -233,7 +238,7 @@ def _with_evidence(connection: Connection, found: Subquery) -> Select[Any]:
     if is_postgresql(connection):
         # Then only the month's own pictures are looked through.
         its_own = and_(its_own, evidence.c.settled_at == found.c.settled_at)
-    return select(found, evidence.c.jpeg).outerjoin_from(found, evidence, its_own)
+    return select(found, evidence.c.jpeg, evidence.c.object).outerjoin_from(found, evidence, its_own)
 
 
 def _with_hits(connection: Connection, found: Sequence[Row[Any]]) -> list[StoredRead]:
@@ -290,4 +295,5 @@ def _stored_read(row: Row[Any], its_hits: tuple[StoredHit, ...], revised_by: str
         prefix_confidence=row.prefix_confidence or 0.0,
         revises=row.revises,
         revised_by=revised_by,
+        picture_name=row.object,
     )

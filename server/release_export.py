@@ -188,7 +188,14 @@ def _package(
 ) -> tuple[Package, str]:
     key = evidence_key(department.engine, department.folder, now)
     receipt_key = department.keys.receipt.public_key().public_bytes_raw()
-    package = make_package(department.engine, read_ids, statement, key=key, receipt_key=receipt_key)
+    package = make_package(
+        department.engine,
+        read_ids,
+        statement,
+        key=key,
+        receipt_key=receipt_key,
+        fetch=department.pictures.fetch,
+    )
     return package, name_of(key)
 
 

@@ -162,6 +162,18 @@ DECIDING_ROLES = ("admin", "supervisor")
 
 
 @dataclass(frozen=True, slots=True)
+class PictureSettings:
+    """`[pictures]`: where pictures go once they leave the database; an empty url keeps them in it."""
+
+    url: str = ""
+    """`file:///folder` or `s3://bucket/prefix`. The bucket must not keep versions of what is deleted."""
+    endpoint: str = ""
+    """Of an S3 service that is not Amazon's, as https://s3.example.org."""
+    after_hours: int = 24
+    """They move so long after the read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of `server.toml`."""
 
@@ -174,6 +186,7 @@ class Settings:
     audit: AuditSettings = field(default_factory=AuditSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     release: ReleaseSettings = field(default_factory=ReleaseSettings)
+    pictures: PictureSettings = field(default_factory=PictureSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +270,7 @@ def read_settings(path: Path) -> Settings:
         audit=_audit(path, raw),
         policy=_section(path, raw, "policy", PolicySettings),
         release=_release(path, raw),
+        pictures=_section(path, raw, "pictures", PictureSettings),
     )
 
 

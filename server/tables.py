@@ -123,9 +123,11 @@ evidence = Table(
     Column("read_id", ForeignKey("reads.read_id"), primary_key=True),
     Column("jpeg", LargeBinary, nullable=False),
     Column("settled_at", UtcTime),
+    Column("object", String(64)),
 )
 """Apart from `reads`, so that a search does not drag pictures through memory. `settled_at` is its read's: by
-it PostgreSQL keeps pictures by months (`partitions`). On SQLite older rows have none; nothing asks for it."""
+it PostgreSQL keeps pictures by months (`partitions`). `object` names a picture that lies outside the
+database (`pictures`); `jpeg` is empty then."""
 
 hits = Table(
     "hits",
@@ -396,3 +398,12 @@ unit_log_entries = Table(
 )
 """What was done on units, as they signed it: `data` is the entry, the columns beside it are for asking. Only
 ever appended to: triggers made by the migration refuse UPDATE and DELETE."""
+
+picture_notes = Table(
+    "picture_notes",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("noted_at", UtcTime, nullable=False),
+    Column("purged", Boolean, nullable=False),
+)
+"""Pictures outside the database that may have no read: on their way there, or their read was purged."""

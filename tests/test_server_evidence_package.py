@@ -49,7 +49,9 @@ def department(tmp_path: Path) -> Iterator[Department]:
 
 def package(department: Department, ids: list[str], statement: Statement = STATEMENT) -> Package:
     receipt_key = department.keys.receipt.public_key().public_bytes_raw()
-    return make_package(department.engine, ids, statement, key=KEY, receipt_key=receipt_key)
+    return make_package(
+        department.engine, ids, statement, key=KEY, receipt_key=receipt_key, fetch=department.pictures.fetch
+    )
 
 
 def files_of(made: Package) -> dict[str, bytes]:

@@ -128,7 +128,13 @@ def archive(department: Department) -> bytes:
 
 def a_package(department: Department, key: Ed25519PrivateKey, at: datetime = NOW) -> bytes:
     statement = Statement("Example Police", "brandt", at, "26-0042", "Burglary series")
-    made = make_package(department.engine, read_ids(department), statement, key=key, receipt_key=bytes(32))
+    made = make_package(
+        department.engine,
+        read_ids(department),
+        statement,
+        key=key,
+        receipt_key=bytes(32, fetch=department.pictures.fetch),
+    )
     return made.archive
 
 

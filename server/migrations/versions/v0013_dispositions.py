@@ -1,0 +1,10 @@
+"""What came of hits, as people say it."""
+
+revision = "0013"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
