@@ -20,6 +20,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.requests import ClientDisconnect
 
+from server import unit_api
 from server.errors import (
     BatchConflictError,
     BookConflictError,
@@ -58,10 +59,18 @@ def unit_app(
     clock: Callable[[], datetime],
 ) -> FastAPI:
     """Return the application for the port that demands client certificates."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    # Described in docs/openapi.json, not by the port itself.
+    app = FastAPI(
+        title=unit_api.TITLE,
+        description=unit_api.DESCRIPTION,
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
     places = asyncio.Semaphore(BATCHES_AT_ONCE)
 
-    @app.post("/v1/batches")
+    @app.post("/v1/batches", **unit_api.BATCH)
     async def take_batch(request: Request) -> Response:
         peer = peer_of(request)
         if places.locked():
@@ -73,7 +82,7 @@ def unit_app(
             receipt = await run_in_threadpool(intake.take, peer, signed, clock())
         return Response(receipt, media_type="application/cbor")
 
-    @app.post("/v1/local-book")
+    @app.post("/v1/local-book", **unit_api.BOOK)
     async def take_book(request: Request) -> Response:
         peer = peer_of(request)
         if places.locked():
@@ -87,7 +96,7 @@ def unit_app(
             receipt = await run_in_threadpool(books.take, peer, signed, clock())
         return Response(receipt, media_type="application/cbor")
 
-    @app.post("/v1/access-log")
+    @app.post("/v1/access-log", **unit_api.LOG)
     async def take_log(request: Request) -> Response:
         peer = peer_of(request)
         if places.locked():
@@ -108,7 +117,7 @@ def unit_app(
         return peer
 
     # Starlette serves ranges by itself, so that a long transfer goes on where it broke off.
-    @app.get("/v1/updates/{name:path}")
+    @app.get("/v1/updates/{name:path}", **unit_api.PUBLISHED)
     def published(name: str, _: Annotated[Peer, Depends(admitted)]) -> Response:
         path = publications.path_of(name)
         if path is None:
