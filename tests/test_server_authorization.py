@@ -1,0 +1,183 @@
+"""Every route of the pages × every role × another agency: who gets in, in one table.
+
+A route that is not in the table fails the test: whoever adds one says here whom it is open to.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import pytest
+from httpx import ASGITransport, AsyncClient, Response
+
+from server.access import Access, Role, add_account
+from server.department import Department
+from server.desk import SESSION_COOKIE, Desk
+from server.pages import pages_app
+from tests.departments import NOW, PASSWORD, a_department
+
+ADMIN, OFFICER, SUPERVISOR, TECHNICIAN, AUDITOR = Role
+EVERYBODY = frozenset(Role)
+WHO_SEES_READS = EVERYBODY - {TECHNICIAN}
+AUDITING = frozenset({ADMIN, AUDITOR})
+REGISTER = frozenset({ADMIN, SUPERVISOR, AUDITOR})
+KEEPING = frozenset({ADMIN, SUPERVISOR})
+DECIDING = frozenset({ADMIN})
+
+OPEN_TO: dict[str, frozenset[Role]] = {
+    "GET /": EVERYBODY,
+    "POST /logout": EVERYBODY,
+    "GET /purpose": EVERYBODY,
+    "POST /purpose": EVERYBODY,
+    "GET /policy": EVERYBODY,
+    "GET /units": EVERYBODY,
+    "GET /reads": WHO_SEES_READS,
+    "POST /reads": WHO_SEES_READS,
+    "POST /reads/export": WHO_SEES_READS,
+    "GET /reads/{read_id}": WHO_SEES_READS,
+    "GET /audit": AUDITING,
+    "GET /audit/reports": AUDITING,
+    "POST /audit/report": AUDITING,
+    "GET /audit/sample": AUDITING,
+    "POST /audit/sample": AUDITING,
+    "POST /audit/review": AUDITING,
+    "GET /transparency": AUDITING,
+    "GET /releases": REGISTER,
+    "GET /releases/enter": REGISTER,
+    "POST /releases/enter": REGISTER,
+    "GET /releases/{request_id}": REGISTER,
+    "GET /releases/{request_id}/letter": REGISTER,
+    "GET /releases/{request_id}/package": KEEPING,
+    "POST /releases/{request_id}/review": KEEPING,
+    "POST /releases/{request_id}/approve": DECIDING,
+    "POST /releases/{request_id}/refuse": KEEPING,
+    "POST /releases/{request_id}/handle": KEEPING,
+    "POST /releases/{request_id}/fulfil": KEEPING,
+    "GET /recipients": REGISTER,
+    "POST /recipients": REGISTER,
+    "POST /recipients/{recipient_id}/approve": DECIDING,
+    "POST /recipients/{recipient_id}/disable": KEEPING,
+}
+"""Who is not turned away. What a form asks for is judged afterwards, and may narrow it further."""
+FOR_ALL_THE_WORLD = {"GET /login", "POST /login"}
+
+
+@dataclass
+class Visitor:
+    """A browser on the pages of a department."""
+
+    department: Department
+    runner: asyncio.Runner
+    client: AsyncClient = field(init=False)
+    form_token: str = ""
+
+    def __post_init__(self) -> None:
+        engine, settings = self.department.engine, self.department.settings
+        desk = Desk(engine, Access(engine, settings.access), settings.department, lambda: NOW)
+        transport = ASGITransport(pages_app(desk, self.department))
+        self.client = AsyncClient(transport=transport, base_url="https://testserver", trust_env=False)
+
+    def ask(self, route: str, **fields: str) -> Response:
+        """Call a route, with something for each name in its path."""
+        method, _, path = route.partition(" ")
+        path = re.sub(r"\{[a-z_]+(:path)?\}", "1", path)
+        return self.runner.run(self.client.request(method, path, data=fields if method == "POST" else None))
+
+    def log_in(self, name: str) -> None:
+        """Log in and state a purpose."""
+        page = self.ask("GET /login")
+        answer = self.ask("POST /login", form_token=_token(page), name=name, password=PASSWORD)
+        assert answer.status_code == 303
+        self.form_token = _token(self.ask("GET /purpose"))
+        self.ask("POST /purpose", form_token=self.form_token, code="stolen-vehicle", case_number="26-0042")
+
+
+def _token(page: Response) -> str:
+    found = re.search(r'name="form_token" value="([^"]+)"', page.text)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def department(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Department]:
+    made = a_department(tmp_path_factory.mktemp("ours") / "department")
+    for role in Role:
+        add_account(made.engine, role.value, role, PASSWORD, date(2099, 1, 1), actor="console:test", now=NOW)
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def routes(department: Department, runner: asyncio.Runner) -> list[str]:
+    """Return every route there is, as "GET /path"."""
+    app = Visitor(department, runner).client._transport.app  # type: ignore[attr-defined]
+    return sorted(
+        f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods
+    )
+
+
+def refused(answer: Response) -> bool:
+    """Whether nothing was shown or done."""
+    return answer.status_code == 403 or answer.headers.get("location") == "/login"
+
+
+def test_every_route_is_in_the_table(routes: list[str]) -> None:
+    assert set(routes) == set(OPEN_TO) | FOR_ALL_THE_WORLD
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_each_role_reaches_what_the_table_says(
+    department: Department, runner: asyncio.Runner, routes: list[str], role: Role
+) -> None:
+    wrong, visitor = [], Visitor(department, runner)
+    for route in sorted(set(routes) - FOR_ALL_THE_WORLD):
+        visitor.log_in(role.value)  # anew: some routes end the session or change what it is for
+        # "POST /logout" leads to the login page, as it should.
+        let_in = route == "POST /logout" or not refused(visitor.ask(route, form_token=visitor.form_token))
+        if let_in is not (role in OPEN_TO[route]):
+            wrong.append(route)
+    assert wrong == []
+
+
+def test_without_logging_in_nothing_is_reached(
+    department: Department, runner: asyncio.Runner, routes: list[str]
+) -> None:
+    for route in set(routes) - FOR_ALL_THE_WORLD:
+        assert refused(Visitor(department, runner).ask(route, form_token="made up")), route
+
+
+def test_a_session_of_another_agency_reaches_nothing(
+    department: Department, runner: asyncio.Runner, routes: list[str], tmp_path: Path
+) -> None:
+    other = a_department(tmp_path / "theirs")
+    add_account(other.engine, "admin", Role.ADMIN, PASSWORD, date(2099, 1, 1), actor="console:test", now=NOW)
+    theirs = Visitor(other, runner)
+    theirs.log_in("admin")
+    for route in set(routes) - FOR_ALL_THE_WORLD:
+        here = Visitor(department, runner)
+        here.client.cookies.set(SESSION_COOKIE, str(theirs.client.cookies[SESSION_COOKIE]))
+        assert refused(here.ask(route, form_token=theirs.form_token)), route
+    other.engine.dispose()
+
+
+def test_no_form_is_taken_without_the_sessions_own_secret(
+    department: Department, runner: asyncio.Runner, routes: list[str]
+) -> None:
+    another = Visitor(department, runner)
+    another.log_in("supervisor")
+    visitor = Visitor(department, runner)
+    visitor.log_in("admin")
+    for route in set(routes) - FOR_ALL_THE_WORLD:
+        if not route.startswith("POST"):
+            continue
+        for token in ("", "made up", another.form_token):
+            assert visitor.ask(route, form_token=token).status_code == 403, route
