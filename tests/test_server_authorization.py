@@ -1,4 +1,4 @@
-"""Every route of the pages × every role × another agency: who gets in, in one table.
+"""Every route of the pages by every role by another agency: who gets in, in one table.
 
 A route that is not in the table fails the test: whoever adds one says here whom it is open to.
 """
@@ -53,7 +53,7 @@ OPEN_TO: dict[str, frozenset[Role]] = {
     "GET /releases/{request_id}/package": KEEPING,
     "POST /releases/{request_id}/review": KEEPING,
     "POST /releases/{request_id}/approve": DECIDING,
-    "POST /releases/{request_id}/refuse": KEEPING,
+    "POST /releases/{request_id}/refuse": REGISTER,
     "POST /releases/{request_id}/handle": KEEPING,
     "POST /releases/{request_id}/fulfil": KEEPING,
     "GET /recipients": REGISTER,
