@@ -25,13 +25,14 @@ from rich.console import Console
 from rich.table import Table
 
 from server import clock
+from server.actors import Actor
 from server.bench_cluster import Cluster, NoPostgresqlError, cluster
 from server.bench_ingest import JPEG_BYTES, Ingested, ingest, make_load
 from server.bench_reads import Searched, make_reads, search_exact, search_partial, search_place
 from server.department import Administrator, Department, found, open_department
 from server.partitions import month_of
 from server.retention import approve, ask, carry_out
-from server.settings import RetentionSettings
+from server.retention_rules import Rules
 
 DAYS = 364
 """The reads lie in so many days before now, and the rest of that month; those of `OLD_DAYS` before are
@@ -40,7 +41,7 @@ OLD_DAYS = 60
 SEARCHES = 200
 _SETTINGS = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB", "work_mem": "32MB"}
 _BATCHES, _PURGE_BATCHES = 120, 400
-_FREE_BYTES = 12 * 10**9
+_FREE_BYTES = 5 * 10**9
 """With less room left on the disk, no further month of reads is made."""
 _EVERY_S = 0.25
 """While reads are purged, so many batches come: a fleet of 800 reads a second."""
@@ -171,10 +172,10 @@ def _purge_beside(
     department: Department, folder: Path, before: datetime, now: datetime, told: Callable[[str], None]
 ) -> list[Figure]:
     """Destroy the reads before *before*, as `alpr-server retention approve` does, while batches come in."""
-    days = (now - before).days
-    rules = RetentionSettings(other_reads_days=days, hits_days=days, floor_days=days)
-    number, _ = ask(department.engine, rules, reference="benchmark", actor="one", now=now)
-    approve(department.engine, number, actor="another", now=now)
+    age = timedelta(days=(now - before).days)
+    rules = Rules(age, age)
+    number, _ = ask(department.engine, rules, reference="benchmark", actor=Actor("one"), now=now)
+    approve(department.engine, number, actor=Actor("another"), now=now)
     enough, gone, took = Event(), [0], [0.0]
 
     def purge() -> None:

@@ -27,6 +27,7 @@ from server.evidence_seal import evidence_key
 from server.hotlist_commands import DEFAULT_ROOT, RootOption, hotlist_app
 from server.keys import write_private
 from server.logs import set_up_logs
+from server.moving_commands import move_to_postgresql
 from server.picture_commands import pictures_app
 from server.release_commands import release_app
 from server.report import holdings
@@ -53,6 +54,7 @@ app.add_typer(release_app, name="release")
 app.add_typer(pictures_app, name="pictures")
 app.add_typer(audit_app, name="audit")
 audit_app.command("unit")(audit_unit)
+app.command("move")(move_to_postgresql)
 app.command()(policy)
 app.command()(transparency)
 

@@ -107,7 +107,7 @@ class Months:
         """
         if self._engine.dialect.name != "postgresql":
             return
-        wanted = {month_of(moment) for moment in moments if _sensible(moment, now)}
+        wanted = {month_of(moment) for moment in moments if sensible(moment, now)}
         wanted |= {month_of(now), month_of(now + _AHEAD)}
         if wanted <= self._known or now < self._not_before:
             return
@@ -213,5 +213,6 @@ def month_end(month: date) -> date:
     return (month + timedelta(days=31)).replace(day=1)
 
 
-def _sensible(moment: datetime, now: datetime) -> bool:
+def sensible(moment: datetime, now: datetime) -> bool:
+    """Whether a month of its own is made for *moment*, seen from *now*."""
     return now - _LONGEST_PAST <= moment and month_of(moment) <= month_of(now + timedelta(days=31))
