@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Form, Request, Response
+from fastapi import Depends, Form, Path, Request, Response
 from sqlalchemy import Engine
 
 from server.access import Access, Purpose, Session, same_secret
@@ -26,6 +26,8 @@ from server.web import page
 SESSION_COOKIE = "__Host-alpr-session"
 
 Text = Annotated[str, Form(max_length=256)]
+Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
+"""Of a thing in an address, as the database can hold it."""
 
 
 class LoginNeededError(Exception):

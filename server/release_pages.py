@@ -21,7 +21,7 @@ from server.audit import append
 from server.audit_pages import Its
 from server.database import reading, writing
 from server.department import Department
-from server.desk import FromForm, LoggedIn, Visit
+from server.desk import FromForm, LoggedIn, Number, Visit
 from server.errors import NotPermittedError, SettingsInvalidError
 from server.evidence_book import packages_in
 from server.evidence_scope import MOST_READS, Scope, reads_in
@@ -130,13 +130,13 @@ async def enter_request(request: Request, at: Looking) -> Response:
 
 
 @router.get("/releases/{request_id}")
-def show_request(at: Looking, request_id: int) -> Response:
+def show_request(at: Looking, request_id: Number) -> Response:
     """Show one request with all that became of it."""
     return _one(at, request_id)
 
 
 @router.post("/releases/{request_id}/review")
-def review_request(at: Doing, request_id: int, note: Note = "", recipient: Optional = "") -> Response:
+def review_request(at: Doing, request_id: Number, note: Note = "", recipient: Optional = "") -> Response:
     """Take a request under review, or say more about it."""
     return _do(
         at,
@@ -148,13 +148,13 @@ def review_request(at: Doing, request_id: int, note: Note = "", recipient: Optio
 
 
 @router.post("/releases/{request_id}/approve")
-def approve_request(at: Doing, request_id: int, note: Note = "") -> Response:
+def approve_request(at: Doing, request_id: Number, note: Note = "") -> Response:
     """Approve a request that another person entered."""
     return _do(at, request_id, lambda: at.releases.approve(request_id, note=note, actor=at.actor, now=at.now))
 
 
 @router.post("/releases/{request_id}/refuse")
-def refuse_request(at: Doing, request_id: int, note: Note = "") -> Response:
+def refuse_request(at: Doing, request_id: Number, note: Note = "") -> Response:
     """Refuse a request."""
     return _do(
         at, request_id, lambda: at.releases.refuse(request_id, reason=note, actor=at.actor, now=at.now)
@@ -162,14 +162,14 @@ def refuse_request(at: Doing, request_id: int, note: Note = "") -> Response:
 
 
 @router.post("/releases/{request_id}/handle")
-def handle_request(at: Doing, request_id: int, note: Note = "") -> Response:
+def handle_request(at: Doing, request_id: Number, note: Note = "") -> Response:
     """Say what Records answered."""
     return _do(at, request_id, lambda: at.releases.handle(request_id, note=note, actor=at.actor, now=at.now))
 
 
 @router.post("/releases/{request_id}/fulfil")
 def fulfil_request(
-    at: Doing, request_id: int, chosen: Annotated[str, Form(max_length=12_000)] = ""
+    at: Doing, request_id: Number, chosen: Annotated[str, Form(max_length=12_000)] = ""
 ) -> Response:
     """Make the package that an approved request asks for."""
     return _do(
@@ -180,7 +180,7 @@ def fulfil_request(
 
 
 @router.get("/releases/{request_id}/letter")
-def give_letter(at: Looking, request_id: int) -> Response:
+def give_letter(at: Looking, request_id: Number) -> Response:
     """Give the letter with which a request was made, as a file."""
     try:
         letter, content = at.releases.letter(request_id, at.actor, at.now)
@@ -192,7 +192,7 @@ def give_letter(at: Looking, request_id: int) -> Response:
 
 
 @router.get("/releases/{request_id}/package")
-def give_package(at: Looking, request_id: int) -> Response:
+def give_package(at: Looking, request_id: Number) -> Response:
     """Give the package that a request was answered with, encrypted to its recipient."""
     try:
         found = fetch(at.department, request_id, actor=at.actor, now=at.now)
@@ -235,13 +235,13 @@ def add_recipient(
 
 
 @router.post("/recipients/{recipient_id}/approve")
-def approve_recipient(at: Doing, recipient_id: int) -> Response:
+def approve_recipient(at: Doing, recipient_id: Number) -> Response:
     """Approve of an agency that another person added."""
     return _change(at, lambda: at.releases.recipients.approve(recipient_id, actor=at.actor, now=at.now))
 
 
 @router.post("/recipients/{recipient_id}/disable")
-def disable_recipient(at: Doing, recipient_id: int, reason: Note = "") -> Response:
+def disable_recipient(at: Doing, recipient_id: Number, reason: Note = "") -> Response:
     """Let an agency be given nothing from now on."""
     return _change(
         at, lambda: at.releases.recipients.disable(recipient_id, reason=reason, actor=at.actor, now=at.now)
@@ -270,7 +270,7 @@ def _entering(at: At, status: int = 200, message: str = "", fields: dict[str, st
     )
 
 
-def _one(at: At, request_id: int, status: int = 200, message: str = "") -> Response:
+def _one(at: At, request_id: Number, status: int = 200, message: str = "") -> Response:
     try:
         found = at.releases.one(request_id, at.actor, at.now)
     except ReleaseRefusedError as error:
@@ -309,7 +309,7 @@ def _recipients(at: At, status: int = 200, message: str = "") -> Response:
     )
 
 
-def _do(at: At, request_id: int, deed: Callable[[], object]) -> Response:
+def _do(at: At, request_id: Number, deed: Callable[[], object]) -> Response:
     try:
         deed()
     except _Refused as error:

@@ -1,5 +1,6 @@
 """The unit port is what its OpenAPI document says, and neither port breaks by what it is sent."""
 
+import asyncio
 import base64
 import json
 import re
@@ -27,6 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server import unit_api
 from server.database import reading
 from server.department import Department
+from server.desk import SESSION_COOKIE
 from server.intake import Intake
 from server.local_books import LocalBooks
 from server.tables import batches, reads
@@ -34,6 +36,7 @@ from server.unit_logs import UnitLogs
 from server.unit_port import unit_app
 from tests.departments import NOW, ROOT, Unit, a_department, a_unit
 from tests.fakes import a_read
+from tests.visitors import Visitor
 
 
 @schemathesis.serializer("application/cbor")
@@ -44,6 +47,14 @@ def as_it_is(_: Any, value: Any) -> Any:
 
 DOCUMENT = ROOT / "docs" / "openapi.json"
 EXAMPLES = 60
+example_settings = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 
 
 class OverTls:
@@ -117,6 +128,37 @@ def test_nothing_that_is_sent_to_the_unit_port_breaks_it_or_its_document(
             assert connection.execute(select(func.count()).select_from(table)).scalar() == 0
 
 
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_nothing_that_is_sent_to_the_pages_breaks_them(department: Department, mode: GenerationMode) -> None:
+    with asyncio.Runner() as runner:
+        visitor = Visitor(department, runner)
+        visitor.app.add_route("/openapi.json", lambda _: JSONResponse(document))
+        document = visitor.app.openapi()
+        schema = schemathesis.openapi.from_asgi("/openapi.json", visitor.app)
+        tried = 0
+        for found in schema.get_all_operations():
+
+            @settings(example_settings, max_examples=EXAMPLES // 4)
+            @given(case=found.ok().as_strategy(generation_mode=mode))
+            def send(case: Any) -> None:
+                nonlocal tried
+                if case.operation.path != "/login":
+                    if not visitor.client.cookies.get(SESSION_COOKIE):
+                        visitor.log_in("chief")
+                    case.headers["Cookie"] = f"{SESSION_COOKIE}={visitor.client.cookies[SESSION_COOKIE]}"
+                    if isinstance(case.body, dict):
+                        case.body["form_token"] = visitor.form_token
+                response = case.call()
+                if response.headers.get("location") == ["/login"]:
+                    visitor.client.cookies.clear()
+                case.validate_response(response, checks=[not_a_server_error])
+                tried += 1
+
+            with suppress(Unsatisfiable):
+                send()
+    assert tried > len(visitor.routes())
+
+
 def test_the_fuzzer_finds_a_port_that_breaks(department: Department, unit: Unit) -> None:
     app = the_unit_port(department)
 
@@ -161,14 +203,7 @@ def fuzz(
         operation = found.ok()
         strategy = operation.as_strategy(generation_mode=mode)
 
-        @settings(
-            max_examples=EXAMPLES,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=[Phase.explicit, Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
+        @example_settings
         @given(case=strategy, body=bodies, honest=st.booleans())
         def send(case: Any, body: bytes, honest: bool) -> None:
             if case.operation.method.upper() != "GET":

@@ -4,20 +4,18 @@ A route that is not in the table fails the test: whoever adds one says here whom
 """
 
 import asyncio
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 import pytest
-from httpx import ASGITransport, AsyncClient, Response
+from httpx import Response
 
-from server.access import Access, Role, add_account
+from server.access import Role, add_account
 from server.department import Department
-from server.desk import SESSION_COOKIE, Desk
-from server.pages import pages_app
+from server.desk import SESSION_COOKIE
 from tests.departments import NOW, PASSWORD, a_department
+from tests.visitors import FOR_ALL_THE_WORLD, Visitor, with_a_person_of_each_role
 
 ADMIN, OFFICER, SUPERVISOR, TECHNICIAN, AUDITOR = Role
 EVERYBODY = frozenset(Role)
@@ -62,43 +60,6 @@ OPEN_TO: dict[str, frozenset[Role]] = {
     "POST /recipients/{recipient_id}/disable": KEEPING,
 }
 """Who is not turned away. What a form asks for is judged afterwards, and may narrow it further."""
-FOR_ALL_THE_WORLD = {"GET /login", "POST /login"}
-
-
-@dataclass
-class Visitor:
-    """A browser on the pages of a department."""
-
-    department: Department
-    runner: asyncio.Runner
-    client: AsyncClient = field(init=False)
-    form_token: str = ""
-
-    def __post_init__(self) -> None:
-        engine, settings = self.department.engine, self.department.settings
-        desk = Desk(engine, Access(engine, settings.access), settings.department, lambda: NOW)
-        transport = ASGITransport(pages_app(desk, self.department))
-        self.client = AsyncClient(transport=transport, base_url="https://testserver", trust_env=False)
-
-    def ask(self, route: str, **fields: str) -> Response:
-        """Call a route, with something for each name in its path."""
-        method, _, path = route.partition(" ")
-        path = re.sub(r"\{[a-z_]+(:path)?\}", "1", path)
-        return self.runner.run(self.client.request(method, path, data=fields if method == "POST" else None))
-
-    def log_in(self, name: str) -> None:
-        """Log in and state a purpose."""
-        page = self.ask("GET /login")
-        answer = self.ask("POST /login", form_token=_token(page), name=name, password=PASSWORD)
-        assert answer.status_code == 303
-        self.form_token = _token(self.ask("GET /purpose"))
-        self.ask("POST /purpose", form_token=self.form_token, code="stolen-vehicle", case_number="26-0042")
-
-
-def _token(page: Response) -> str:
-    found = re.search(r'name="form_token" value="([^"]+)"', page.text)
-    assert found is not None
-    return found[1]
 
 
 @pytest.fixture(scope="module")
@@ -109,20 +70,14 @@ def runner() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture(scope="module")
 def department(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Department]:
-    made = a_department(tmp_path_factory.mktemp("ours") / "department")
-    for role in Role:
-        add_account(made.engine, role.value, role, PASSWORD, date(2099, 1, 1), actor="console:test", now=NOW)
+    made = with_a_person_of_each_role(a_department(tmp_path_factory.mktemp("ours") / "department"))
     yield made
     made.engine.dispose()
 
 
 @pytest.fixture(scope="module")
 def routes(department: Department, runner: asyncio.Runner) -> list[str]:
-    """Return every route there is, as "GET /path"."""
-    app = Visitor(department, runner).client._transport.app  # type: ignore[attr-defined]
-    return sorted(
-        f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods
-    )
+    return Visitor(department, runner).routes()
 
 
 def refused(answer: Response) -> bool:
