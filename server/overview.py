@@ -1,6 +1,5 @@
-"""The units of the department at a glance."""
+"""The units of the department in numbers, all reads counted: for a report. The page is `fleet`'s."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,7 +21,7 @@ class UnitRow:
     """Whole days since its last batch, or since it was enrolled; at 30 the policies' limit is reached."""
     reads: int
     state: str
-    """What the unit last said of itself over MQTT; "unknown" where it said nothing yet."""
+    """"online", "offline"; "unknown" where it said nothing yet."""
     status_at: datetime | None
 
 
@@ -43,12 +42,8 @@ def all_units(connection: Connection, now: datetime) -> list[UnitRow]:
             last_batch_at=row.last_batch_at,
             quiet_days=(now - (row.last_batch_at or row.enrolled_at)).days,
             reads=row.held or 0,
-            state=_state(row.status),
-            status_at=row.status_at,
+            state=row.state or "unknown",
+            status_at=row.state_at,
         )
         for row in rows
     ]
-
-
-def _state(status: str | None) -> str:
-    return "unknown" if status is None else str(json.loads(status)["state"])
