@@ -6,14 +6,15 @@ them says to tell a person too) or `RefusedError` (do not try again with the sam
 
 import base64
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import httpx
 
 from sync.batch import SignedBatch
 from sync.config import SyncConfig
-from sync.errors import NotTrustedError, RefusedError, UnreachableError
+from sync.errors import NotTrustedError, RefusedError, TooSlowError, UnreachableError
 from sync.local_book import SignedBook
 from sync.receipts import MAX_RECEIPT_BYTES
 from sync.tls import TlsFiles, certificate_fault, client_context
@@ -23,21 +24,41 @@ _TOLD_BYTES = 200
 """How much of a refusal's text is repeated: enough for its one line."""
 
 
+class Pace(Protocol):
+    """Lets bytes go as fast as they may."""
+
+    def pieces(self, payload: bytes) -> Iterator[bytes]:
+        """Yield *payload* in pieces, each when it may go; may raise UnreachableError."""
+        ...
+
+
 class HttpsTransport:
     """One connection to one server, kept open between exchanges. Not for several threads at a time."""
 
-    def __init__(self, config: SyncConfig, files: TlsFiles) -> None:
-        """Raises NotTrustedError if the unit's own files cannot be used."""
+    def __init__(self, config: SyncConfig, files: TlsFiles, pace: Pace | None = None) -> None:
+        """*pace* holds batches back, and nothing else; None: they go as fast as the network takes them.
+
+        Raises NotTrustedError if the unit's own files cannot be used.
+        """
+        self._pace = pace
         self._exchange_timeout_s = config.exchange_timeout_s
-        self._client = httpx.Client(
+        context = client_context(files)
+        self._new_client: Callable[[], httpx.Client] = lambda: httpx.Client(
             base_url=config.server_url,
-            verify=client_context(files),
+            verify=context,
             timeout=httpx.Timeout(config.io_timeout_s, connect=config.connect_timeout_s),
             limits=httpx.Limits(max_connections=1),
             # The environment's proxies and a redirect would both lead away from the department.
             trust_env=False,
             follow_redirects=False,
         )
+        self._client = self._new_client()
+        self._renewing = False
+
+    def renew(self) -> None:
+        """Open a new connection for the next exchange: the network is another, and over the last one an
+        answer would be waited for in vain. Any thread may call it; what is on its way is left alone."""
+        self._renewing = True
 
     def close(self) -> None:
         """Close the connection."""
@@ -52,8 +73,11 @@ class HttpsTransport:
             "Alpr-Batch": batch.batch_id,
             "Alpr-Signature": base64.b64encode(batch.signature).decode(),
             "Content-Type": "application/cbor",
+            # Said here: a body that comes in pieces would else go without its length.
+            "Content-Length": str(len(batch.payload)),
         }
-        with self._answer("POST", "/v1/batches", content=batch.payload, headers=headers) as response:
+        content = batch.payload if self._pace is None else self._pace.pieces(batch.payload)
+        with self._answer("POST", "/v1/batches", content=content, headers=headers) as response:
             return self._body(response, MAX_RECEIPT_BYTES)
 
     def send_book(self, book: SignedBook) -> bytes:
@@ -74,20 +98,38 @@ class HttpsTransport:
         with self._answer("POST", "/v1/access-log", content=payload, headers=headers) as response:
             return self._body(response, MAX_RECEIPT_BYTES)
 
+    def send_status(self, status: bytes) -> None:
+        """Tell how the unit is (`sync.unit_status`); for what is raised see `send`."""
+        headers = {"Content-Type": "application/json"}
+        with self._answer("PUT", "/v1/status", content=status, headers=headers):
+            pass
+
     @property
     def updates(self) -> HttpsSource:
         """What the department has published, over this same connection."""
-        return HttpsSource(self._client)
+        return HttpsSource(self._current())
+
+    def _current(self) -> httpx.Client:
+        if self._renewing:
+            self._renewing = False
+            self._client.close()
+            self._client = self._new_client()
+        return self._client
 
     @contextmanager
     def _answer(
-        self, method: str, path: str, *, content: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | Iterator[bytes] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Iterator[httpx.Response]:
         """Give the answer to one request if it is a 200; every other outcome is one of our errors."""
         # Without this a compressed answer could be far larger than what was received.
         asked = {"Accept-Encoding": "identity", **(headers or {})}
         try:
-            with self._client.stream(method, path, content=content, headers=asked) as response:
+            with self._current().stream(method, path, content=content, headers=asked) as response:
                 if response.status_code != 200:
                     raise self._refusal(response)
                 yield response
@@ -108,6 +150,8 @@ class HttpsTransport:
                 f"server is busy (status {status}); will try again",
                 retry_after_s=_seconds(response.headers.get("Retry-After")),
             )
+        if status == 408:
+            return TooSlowError("the network is too slow for so much at once (status 408); will send less")
         if 400 <= status < 500:
             said = self._start(response)
             return RefusedError(

@@ -8,10 +8,11 @@ One batch is on its way at a time, and its bytes never change:
          ▼                          ▼     │
      WaitUntil                    WaitUntil
 
-A batch leaves the session in two ways only: its receipt was checked (`received`), or the server refused it
-(`refused`), and then the outbox has set it aside and still holds its reads. Whatever else happens, the same
-batch is sent again: the server knows it by its id and digest, so a lost receipt costs one repeated upload and
-never a read.
+A batch leaves the session in three ways only: its receipt was checked (`received`), the server refused it
+(`refused`), and then the outbox has set it aside and still holds its reads, or it was too much for the
+network (`cut`), and its reads are queued again for smaller ones. Whatever else happens, the same batch is
+sent again: the server knows it by its id and digest, so a lost receipt costs one repeated upload and never a
+read.
 """
 
 from collections.abc import Callable
@@ -53,6 +54,9 @@ class Session:
         self._batch: SignedBatch | None = None
         self._not_before: datetime | None = None
         self._waited_since: datetime | None = None
+        self._idle = False
+        """Whether it waits because there was nothing to send, and not because of a failure."""
+        self._told_to_wait = False
         self.failures = 0
         """Exchanges since the last receipt that brought none; for the status."""
 
@@ -70,6 +74,7 @@ class Session:
         self._batch = batch
         if batch is None:
             self._wait(self._config.interval_s, now)
+            self._idle = True
 
     def next_action(self, now: datetime) -> Send | WaitUntil:
         """Return what to do at *now*."""
@@ -97,6 +102,7 @@ class Session:
         # revoked certificate would set a whole outbox aside within minutes.
         unit_refused = error.status in _UNIT_REFUSED
         self._wait(self._config.refused_wait_s if unit_refused else self._backoff_s(), now)
+        self._told_to_wait = unit_refused
 
     def failed(self, error: UnreachableError | ReceiptInvalidError, now: datetime) -> None:
         """No valid receipt came: send the same batch again, waiting longer each time."""
@@ -106,10 +112,24 @@ class Session:
         if asked_s is not None:
             wait_s = max(wait_s, min(asked_s, _LONGEST_RETRY_AFTER_S))
         self._wait(wait_s, now)
+        self._told_to_wait = asked_s is not None
+
+    def cut(self, error: UnreachableError, now: datetime) -> None:
+        """The batch was too much for the network; its reads are queued again: wait, then ask for fewer."""
+        self.failed(error, now)
+        self._batch = None
 
     def hurry(self) -> None:
-        """Forget the present wait: the link has just come up, or a person asked."""
-        self._not_before = None
+        """Forget the present wait: the link has just come up, or a person asked. But not one that the server
+        asked for, nor that of a unit which it refused: another network changes nothing there, and a car that
+        changes networks all day would set one batch aside with each."""
+        if not self._told_to_wait:
+            self._not_before = None
+
+    def look_again(self) -> None:
+        """There is something to send: an end to the wait for that, but to no other."""
+        if self._idle:
+            self._not_before = None
 
     def _backoff_s(self) -> float:
         # The exponent is bounded, as 2.0 ** 1100 is an OverflowError and a unit may be away for months.
@@ -119,6 +139,7 @@ class Session:
 
     def _wait(self, wait_s: float, now: datetime) -> None:
         self._waited_since = now
+        self._idle = self._told_to_wait = False
         self._not_before = now + timedelta(seconds=wait_s)
 
     def _waiting(self, now: datetime) -> bool:

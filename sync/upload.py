@@ -5,14 +5,18 @@ The session decides, this does as it says, and nothing else in the code sends a 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from sync.batch import Batch, Receipt, SignedBatch, decode_receipt, encode_batch
-from sync.errors import ReceiptInvalidError, RefusedError, SyncError, UnreachableError
+from sync.errors import ReceiptInvalidError, RefusedError, SyncError, TooSlowError, UnreachableError
 from sync.session import Send, Session, WaitUntil
+
+LONG = timedelta(seconds=120)
+"""A batch that is lost after so long was too much for the network: the server hangs up after 300 s, and who
+still sends may then see no answer, but a broken connection."""
 
 
 class Transport(Protocol):
@@ -36,6 +40,11 @@ class Store(Protocol):
 
     def set_aside(self, batch_id: str, why: str) -> None:
         """Never send this batch again, and keep its reads."""
+        ...
+
+    def cut(self, batch_id: str, limit_bytes: int) -> bool:
+        """Queue the reads of this batch again, for batches of about *limit_bytes*; whether that could be: a
+        batch of one read stays, and is sent again."""
         ...
 
 
@@ -90,6 +99,7 @@ class Upload:
                 return self._exchange(batch)
 
     def _exchange(self, batch: SignedBatch) -> Exchanged:
+        began = self._clock()
         try:
             data = self._transport.send(batch)
             receipt = decode_receipt(data, self._department, batch, self._unit_id)
@@ -99,8 +109,15 @@ class Upload:
             self._store.set_aside(batch.batch_id, str(error))
             self._session.refused(error, self._clock())
             return Exchanged(self._next_at(), error=error)
-        except (UnreachableError, ReceiptInvalidError) as error:
+        except ReceiptInvalidError as error:
             self._session.failed(error, self._clock())
+            return Exchanged(self._next_at(), error=error)
+        except UnreachableError as error:
+            too_much = isinstance(error, TooSlowError) or self._clock() - began >= LONG
+            if too_much and self._store.cut(batch.batch_id, len(batch.payload) // 2):
+                self._session.cut(error, self._clock())
+            else:
+                self._session.failed(error, self._clock())
             return Exchanged(self._next_at(), error=error)
         self._session.received(receipt)
         return Exchanged(self._next_at(), receipt=receipt)

@@ -13,7 +13,7 @@ import pytest
 
 from sync.batch import SignedBatch
 from sync.config import SyncConfig
-from sync.errors import NotTrustedError, RefusedError, SyncError, UnreachableError
+from sync.errors import NotTrustedError, RefusedError, SyncError, TooSlowError, UnreachableError
 from sync.https import HttpsTransport
 from sync.local_book import SignedBook
 from sync.receipts import MAX_RECEIPT_BYTES
@@ -215,6 +215,14 @@ def test_a_busy_server_is_tried_again_when_it_says(
     assert busy.value.retry_after_s == wait_s
 
 
+def test_a_server_that_waited_long_enough_has_refused_nothing(
+    server: Server, transport: HttpsTransport
+) -> None:
+    server.answer = replying(408, b'{"error": "body did not arrive in 300 s"}')
+    with pytest.raises(TooSlowError, match="will send less"):
+        transport.send(BATCH)
+
+
 @pytest.mark.parametrize("said", ["soon", "-3", "1e9", "Fri, 31 Dec 1999 23:59:59 GMT", "9" * 400])
 def test_a_retry_after_that_is_no_number_of_seconds_is_left_out(
     server: Server, transport: HttpsTransport, said: str
@@ -257,6 +265,44 @@ def test_after_a_failure_the_same_transport_works_again(server: Server, transpor
         transport.send(BATCH)
     server.answer = replying(200, b"a receipt")
     assert transport.send(BATCH) == b"a receipt"
+
+
+def test_another_network_gets_a_connection_of_its_own(server: Server, transport: HttpsTransport) -> None:
+    ports: list[int] = []
+
+    def noting(handler: BaseHTTPRequestHandler) -> None:
+        ports.append(handler.client_address[1])
+        replying(200, b"ok")(handler)
+
+    server.answer = noting
+    for _ in range(2):
+        transport.send(BATCH)
+    transport.renew()
+    for _ in range(2):
+        transport.send(BATCH)
+    assert ports[0] == ports[1] != ports[2] == ports[3]
+
+
+def test_a_batch_broken_off_in_its_midst_comes_whole_the_next_time(
+    server: Server, unit_files: TlsFiles
+) -> None:
+    class Stopping:
+        stops = True
+
+        def pieces(self, payload: bytes) -> Iterator[bytes]:
+            yield payload[:10]
+            if self.stops:
+                raise UnreachableError("the unit is stopping")
+            yield payload[10:]
+
+    pace = Stopping()
+    transport = HttpsTransport(SyncConfig(server_url=server.url, io_timeout_s=5), unit_files, pace)
+    with pytest.raises(UnreachableError, match="stopping"):
+        transport.send(BATCH)
+    pace.stops = False
+    assert transport.send(BATCH) == b"ok"
+    transport.close()
+    assert server.asked[-1][2] == BATCH.payload
 
 
 def test_no_server_at_all_is_unreachable(unit_files: TlsFiles) -> None:

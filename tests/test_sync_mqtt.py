@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -18,9 +19,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from sync.config import MqttConfig
 from sync.errors import NotTrustedError, RefusedError, UnreachableError
-from sync.mqtt import MAX_STATUS_BYTES, UPDATES_TOPIC, MqttLink, status_topic
+from sync.mqtt import UPDATES_TOPIC, MqttLink, status_topic
 from sync.tls import TlsFiles, client_context
 from sync.trust_check import MAX_BYTES
+from sync.unit_status import MAX_STATUS_BYTES
 from tests.fakes import UNIT
 from tests.pki import Authority, authority
 
@@ -75,10 +77,19 @@ class Watcher:
     seen: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     def step(self) -> None:
-        self.client.loop(0.02)
+        turn(self.client)
 
     def states(self) -> list[object]:
         return [status["state"] for topic, status in self.seen if topic == status_topic(UNIT)]
+
+
+def turn(client: paho.Client) -> None:
+    """One turn of *client*. Its own `loop` makes two sockets that nobody closes."""
+    if (connection := client.socket()) is not None:
+        select.select([connection], [], [], 0.02)
+    client.loop_read()
+    client.loop_write()
+    client.loop_misc()
 
 
 def listening(port: int) -> bool:
@@ -149,12 +160,16 @@ def link(broker: Broker, ca: Authority, told: list[bytes]) -> Iterator[MqttLink]
     made.close()
 
 
+def online(**fields: object) -> bytes:
+    return json.dumps({"state": "online", **fields}).encode()
+
+
 def stepping(link: MqttLink) -> Callable[[], None]:
     return lambda: link.step(0.02)
 
 
 def test_a_status_is_told_and_kept_for_whoever_comes_later(link: MqttLink, watcher: Watcher) -> None:
-    link.publish_status({"queued": 3})
+    link.publish_status(online(queued=3))
     until(lambda: watcher.seen, stepping(link), watcher.step)
     assert watcher.seen == [(status_topic(UNIT), {"state": "online", "queued": 3})]
     assert link.connected
@@ -166,7 +181,7 @@ def test_a_status_is_told_and_kept_for_whoever_comes_later(link: MqttLink, watch
 
 def test_a_status_is_told_again_only_when_it_changed(link: MqttLink, watcher: Watcher) -> None:
     for queued in (3, 3, 3, 4):
-        link.publish_status({"queued": queued})
+        link.publish_status(online(queued=queued))
         until(lambda: link.connected, stepping(link))
     until(lambda: len(watcher.seen) >= 2, stepping(link), watcher.step)
     for _ in range(10):
@@ -176,7 +191,7 @@ def test_a_status_is_told_again_only_when_it_changed(link: MqttLink, watcher: Wa
 
 
 def test_leaving_tells_offline_at_once(link: MqttLink, watcher: Watcher) -> None:
-    link.publish_status({})
+    link.publish_status(online())
     until(lambda: watcher.states() == ["online"], stepping(link), watcher.step)
     link.close()
     until(lambda: watcher.states() == ["online", "offline"], watcher.step, limit_s=3)
@@ -192,7 +207,7 @@ from sync.tls import TlsFiles
 port, *files = sys.argv[1:]
 config = MqttConfig(host="127.0.0.1", port=int(port))
 link = MqttLink(config, "unit-07", TlsFiles(*map(Path, files)), print, lambda: 0.5)
-link.publish_status({})
+link.publish_status(b'{"state":"online"}')
 while True:
     link.step(0.1)
 """
@@ -232,7 +247,7 @@ def test_after_the_broker_was_away_the_unit_comes_back_and_tells_its_status(
     until(lambda: link.connected, stepping(link))
     broker.stop()
     until(lambda: not link.connected, stepping(link))
-    link.publish_status({"queued": 9})
+    link.publish_status(online(queued=9))
     until(lambda: link.last_error, stepping(link))
     assert isinstance(link.last_error, UnreachableError)
     broker.start()
@@ -244,7 +259,7 @@ def test_after_the_broker_was_away_the_unit_comes_back_and_tells_its_status(
     other.on_connect = lambda c, *_: c.subscribe(status_topic(UNIT), qos=1)
     other.on_message = lambda _c, _u, m: seen.append(m.payload)
     other.connect("127.0.0.1", broker.port)
-    until(lambda: seen, stepping(link), lambda: other.loop(0.02))
+    until(lambda: seen, stepping(link), lambda: turn(other))
     assert json.loads(seen[0]) == {"state": "online", "queued": 9}
     other.disconnect()
 
@@ -276,16 +291,63 @@ def test_a_broker_of_another_authority_is_not_spoken_to(
 
 def test_a_unit_cannot_speak_for_another(broker: Broker, watcher: Watcher, ca: Authority) -> None:
     impostor = MqttLink(broker.config(), UNIT, ca.issue("unit-08"), print, lambda: 0.5)
-    impostor.publish_status({})
+    impostor.publish_status(online())
     own = MqttLink(broker.config(), "unit-08", ca.issue("unit-08"), print, lambda: 0.5)
     for _ in range(20):
         impostor.step(0.02)
         watcher.step()
     impostor.close()
-    own.publish_status({})
+    own.publish_status(online())
     until(lambda: watcher.seen, stepping(own), watcher.step)
     assert {topic for topic, _ in watcher.seen} == {status_topic("unit-08")}
     own.close()
+
+
+def test_hits_that_the_connection_ended_under_are_published_again_over_the_next(
+    broker: Broker, link: MqttLink, watcher: Watcher
+) -> None:
+    until(lambda: link.connected, stepping(link))
+    ended = link._client.socket()
+    assert isinstance(ended, socket.socket)
+    ended.shutdown(socket.SHUT_RDWR)  # as when the car leaves the network in the middle of it
+    assert link.publish_hits(b'{"batch": 1}')
+    link._put_hits()
+    until(lambda: not link.connected, stepping(link))
+    until(lambda: link.connected, stepping(link))
+    assert link.publish_hits(b'{"batch": 1}')  # no receipt came: the same batch again
+    for _ in range(5):
+        link.step(0.02)
+    assert link.connected
+
+
+def test_what_a_slow_network_does_not_take_yet_is_waited_with(link: MqttLink, broker: Broker) -> None:
+    until(lambda: link.connected, stepping(link))
+    assert broker.process is not None
+    broker.process.send_signal(signal.SIGSTOP)  # it reads no more: the socket's buffers fill
+    try:
+        for number in range(64):
+            link.publish_hits(b"%d" % number + bytes(400_000))
+            link.step(0.0)
+            if link._client.want_write():
+                break
+        assert link._client.want_write()
+        turns, end = 0, time.monotonic() + 0.5
+        while time.monotonic() < end:
+            link.step(0.1)
+            turns += 1
+        assert turns <= 10
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
+
+
+def test_a_link_leaves_no_socket_behind(broker: Broker, ca: Authority) -> None:
+    link = MqttLink(broker.config(), UNIT, ca.issue(UNIT), print, lambda: 0.5)
+    until(lambda: link.connected, stepping(link))
+    for _ in range(3):
+        link.step(0.01)
+    link.close()
+    client = link._client
+    assert [client.socket(), client._sockpairR, client._sockpairW] == [None] * 3
 
 
 def test_an_attempt_is_made_only_after_the_wait(broker: Broker, ca: Authority) -> None:
@@ -303,7 +365,7 @@ def test_an_attempt_is_made_only_after_the_wait(broker: Broker, ca: Authority) -
 
 def test_a_status_too_large_for_a_broker_is_refused(link: MqttLink) -> None:
     with pytest.raises(ValueError, match="at most"):
-        link.publish_status({"text": "x" * MAX_STATUS_BYTES})
+        link.publish_status(online(text="x" * MAX_STATUS_BYTES))
 
 
 @pytest.mark.parametrize("unit_id", ["", "+", "a/b", "#", "x" * 65])

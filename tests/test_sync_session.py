@@ -14,12 +14,19 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sync.batch import Batch, Receipt, SealedEpoch, SealedRead, SignedBatch, encode_batch
 from sync.config import SyncConfig
-from sync.errors import NotTrustedError, ReceiptInvalidError, RefusedError, UnreachableError
+from sync.errors import (
+    NotTrustedError,
+    ReceiptInvalidError,
+    RefusedError,
+    SyncError,
+    TooSlowError,
+    UnreachableError,
+)
 from sync.outbox import Outbox, open_outbox
 from sync.record import encode_record
 from sync.seal import EpochSealer
 from sync.session import Send, Session, WaitUntil
-from sync.upload import Exchanged, Upload
+from sync.upload import LONG, Exchanged, Upload
 from tests.fakes import START, UNIT, FakeDepartment, Fate, a_read
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -161,15 +168,22 @@ class DirectStore:
     def __init__(self, outbox: Outbox, now: datetime) -> None:
         self.outbox = outbox
         self.now = now
+        self.limit_reads = 3
 
     def next_batch(self) -> Batch | None:
-        return self.outbox.make_batch(unit_id=UNIT, limit_reads=3, limit_bytes=10**6, now=self.now)
+        return self.outbox.make_batch(
+            unit_id=UNIT, limit_reads=self.limit_reads, limit_bytes=10**6, now=self.now
+        )
 
     def accept(self, receipt: Receipt, data: bytes) -> None:
         self.outbox.accept(receipt, data)
 
     def set_aside(self, batch_id: str, why: str) -> None:
         self.outbox.set_aside(batch_id, why)
+
+    def cut(self, batch_id: str, limit_bytes: int) -> bool:
+        self.limit_reads = 1
+        return self.outbox.cut(batch_id)
 
 
 class Unit:
@@ -304,6 +318,58 @@ def test_a_wrong_receipt_frees_no_read(tmp_path: Path, fate: Fate) -> None:
     assert unit.outbox.counts().queued == 1
     assert unit.outbox.purge() == 1
     unit.outbox.close()
+
+
+def test_what_is_too_much_for_the_network_goes_in_smaller_batches_and_is_never_set_aside(
+    tmp_path: Path,
+) -> None:
+    department = FakeDepartment(KEY)
+    unit = Unit(tmp_path / "outbox.db", department)
+    recorded = [unit.record() for _ in range(3)]
+    department.fates.extend([Fate.TOO_SLOW, Fate.TOO_SLOW])  # the second: one read alone cannot be cut
+    assert isinstance(unit.step().error, TooSlowError)
+    first = unit.outbox.counts()
+    assert (first.queued, first.refused) == (3, 0)
+    for _ in range(12):
+        unit.step()
+    assert list(department.records) == recorded
+    assert [unit.outbox.counts().queued, department.exchanges] == [0, 5]
+    unit.outbox.close()
+
+
+def test_what_is_lost_after_minutes_is_cut_though_the_department_may_hold_it(tmp_path: Path) -> None:
+    department = FakeDepartment(KEY)
+    unit = Unit(tmp_path / "outbox.db", department)
+    recorded = [unit.record() for _ in range(3)]
+    taken = department.send
+
+    def slowly(batch: SignedBatch) -> bytes:
+        unit.now += LONG
+        return taken(batch)
+
+    department.send = slowly  # type: ignore[method-assign]
+    department.fates.append(Fate.RECEIPT_LOST)
+    assert isinstance(unit.step().error, UnreachableError)
+    assert [len(batch.reads) for batch in [unit.store.next_batch()] if batch] == [1]
+    for _ in range(12):
+        unit.step()
+    assert (list(department.records), unit.outbox.counts().acknowledged) == (recorded, 3)
+    unit.outbox.close()
+
+
+@pytest.mark.parametrize(
+    "error", [RefusedError("no", status=403), UnreachableError("busy", retry_after_s=600.0)]
+)
+def test_another_network_ends_no_wait_that_the_department_asked_for(error: SyncError) -> None:
+    session = a_session()
+    session.offer(signed(), START)
+    if isinstance(error, RefusedError):
+        session.refused(error, START)
+    else:
+        assert isinstance(error, UnreachableError)
+        session.failed(error, START)
+    session.hurry()
+    assert waits(session, START) >= 600
 
 
 def test_a_refused_batch_is_set_aside_not_resent(tmp_path: Path) -> None:
