@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,8 @@ COLUMNS = (
     "hits",
     "revises",
     "revised_by",
+    "incident",
+    "in_database",
 )
 
 
@@ -46,20 +48,58 @@ class Label:
     """False: there was more than an export may hold."""
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What is no list of reads: columns and rows."""
+
+    name: str
+    """Of what it is the answer to."""
+    counted: str
+    """How much was found, in words."""
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]] = field(repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)
+
+
+def table_csv(label: Label, table: Table) -> str:
+    """Return *table* as `as_csv` returns reads."""
+    lines = [*_label_lines(label, table.counted), *map(_one_line, table.notes)]
+    return _csv(lines, table.columns, table.rows)
+
+
+def table_json(label: Label, table: Table) -> str:
+    """Return *table* as `as_json` returns reads."""
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    told = _label_json(label) | {"counted": table.counted, "notes": table.notes}
+    return json.dumps({"export": told, table.name: rows}, indent=1, default=str)
+
+
 def as_csv(label: Label, found: Sequence[StoredRead]) -> str:
     """Return *found* as CSV (RFC 4180); the lines of the label begin with "#"."""
-    out = io.StringIO()
-    for line in _label_lines(label, len(found)):
-        out.write(f"# {line}\r\n")
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    writer.writerows([_cell(value) for value in _values(read)] for read in found)
-    return out.getvalue()
+    return _csv(_label_lines(label, f"{len(found)} reads"), COLUMNS, map(_values, found))
 
 
 def as_json(label: Label, found: Sequence[StoredRead]) -> str:
     """Return *found* as JSON: an object with the label and the reads."""
-    told = {
+    rows = [dict(zip(COLUMNS, _values(read), strict=True)) for read in found]
+    return json.dumps({"export": _label_json(label), "reads": rows}, indent=1, default=str)
+
+
+_NOTICE = "A hit is a lead, not a fact: verify through CLETS before acting. For official use only."
+
+
+def _csv(lines: Iterable[str], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    out = io.StringIO()
+    for line in lines:
+        out.write(f"# {line}\r\n")
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return out.getvalue()
+
+
+def _label_json(label: Label) -> dict[str, Any]:
+    return {
         "department": label.department,
         "taken_by": label.account,
         "purpose": label.purpose,
@@ -69,21 +109,16 @@ def as_json(label: Label, found: Sequence[StoredRead]) -> str:
         "complete": label.complete,
         "notice": _NOTICE,
     }
-    rows = [dict(zip(COLUMNS, _values(read), strict=True)) for read in found]
-    return json.dumps({"export": told, "reads": rows}, indent=1, default=str)
 
 
-_NOTICE = "A hit is a lead, not a fact: verify through CLETS before acting. For official use only."
-
-
-def _label_lines(label: Label, count: int) -> list[str]:
+def _label_lines(label: Label, counted: str) -> list[str]:
     asked = ", ".join(f"{name} {value}" for name, value in label.asked.items() if value)
     return [
-        _one_line(f"{label.department}: {count} reads"),
+        _one_line(f"{label.department}: {counted}"),
         _one_line(f"taken by {label.account} at {label.taken_at:%Y-%m-%d %H:%M} UTC"),
         _one_line(f"purpose {label.purpose}, case {label.case_number or 'none'}"),
         _one_line(f"asked for: {asked or 'the newest'}"),
-        *([] if label.complete else [f"NOT COMPLETE: there are more than {MOST_READS}; narrow the search"]),
+        *([] if label.complete else ["NOT COMPLETE: there is more than a file may hold; narrow the search"]),
         _NOTICE,
     ]
 
@@ -115,4 +150,7 @@ def _values(read: StoredRead) -> list[Any]:
         "; ".join(f"{hit.list_name} ({hit.kind}, {hit.outcome}): {hit.pattern}" for hit in read.hits),
         read.revises,
         read.revised_by,
+        read.incident,
+        # Of a damaged read nothing else stands in its line.
+        {True: "as it came in", False: "DAMAGED: do not act on it", None: "not checked"}[read.intact],
     ]

@@ -99,9 +99,12 @@ def test_search_by_time_place_and_camera(browser: Browser, asked: dict[str, str]
 def test_field_that_cannot_be_read_is_said_and_nothing_is_shown(
     browser: Browser, asked: dict[str, str], to: str
 ) -> None:
-    response = browser.submit("/purpose", to, **asked)
+    response = browser.submit("/purpose", to, **asked, plate="8TYPED9")
     assert response.status_code == 422
     assert "7ABC123" not in response.text
+    # What was typed is there to be put right.
+    assert 'role="alert"' in response.text and 'value="8TYPED9"' in response.text
+    assert all(f'value="{value}"' in response.text for value in asked.values())
 
 
 def test_export_says_who_took_it_and_why_and_is_logged(browser: Browser, department: Department) -> None:
@@ -126,7 +129,7 @@ def test_export_as_json_holds_the_same(browser: Browser) -> None:
 def test_export_that_is_too_long_says_that_it_is_not_complete(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.read_pages.MOST_READS", 2)
+    monkeypatch.setattr("server.inquiries.MOST_READS", 2)
     response = browser.submit("/purpose", "/reads/export")
     assert "NOT COMPLETE" in response.text
     assert len([line for line in response.text.splitlines() if not line.startswith("#")]) == 3
