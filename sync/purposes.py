@@ -26,6 +26,7 @@ PURPOSES = (
     PurposeKind("investigation", "Criminal investigation", True),
     PurposeKind("canvass", "Canvass around a major incident", True),
     PurposeKind("hit-verification", "Verify a hit of this shift", False),
+    PurposeKind("quality-assurance", "Quality assurance: how well plates are read", False),
     PurposeKind("audit", "Audit or policy compliance", False),
     PurposeKind("equipment", "Equipment check by a technician", False),
 )
@@ -45,6 +46,14 @@ def checked_case(code: str, case_number: str) -> str:
     if case_number and not _CASE_NUMBER.fullmatch(case_number):
         raise ValueError("A case number has 2 to 64 letters, digits, spaces and . / _ - only.")
     return case_number
+
+
+def checked_incident(number: str) -> str:
+    """Return the incident number *number*, trimmed: a canvass is for one, and it is its case number.
+
+    Raises ValueError, with what to tell the person, if it is none.
+    """
+    return checked_case("canvass", number)
 
 
 def label_of(code: str) -> str:
