@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -26,6 +27,14 @@ class Carried:
     case_numbers: bool = False
     times: bool = True
     """When an entry comes into force and ends. Without them it is in force as long as the list is."""
+    withheld: tuple[str, ...] = ()
+    """Names of lists, "*" for any run of characters, case aside, of whose entries reason, source, case number
+    and record id are not carried: the alert names the list, and no more."""
+
+    def withholds(self, list_name: str) -> bool:
+        """Whether of the entries of *list_name* no more is carried than that they are wanted."""
+        name = list_name.casefold()
+        return any(fnmatchcase(name, pattern.casefold()) for pattern in self.withheld)
 
 
 EVERYTHING = Carried(record_ids=True, vehicles=True, case_numbers=True, times=True)
@@ -98,20 +107,24 @@ def rows_of(entries: Iterable[Entry], carried: Carried) -> Iterator[Row]:
 
     Raises ValueError for an entry without an id.
     """
+    withheld: dict[str, bool] = {}
     for entry in entries:
         if not entry.entry_id:
             raise ValueError("an entry id is empty, or holds a control character")
+        if (hidden := withheld.get(entry.list_name)) is None:
+            hidden = withheld[entry.list_name] = carried.withholds(entry.list_name)
         # By its id the unit that an offered local entry came from knows it as its own, and tells it once.
-        with_id = carried.record_ids or entry.entry_id.startswith(LOCAL_ID)
+        with_id = (carried.record_ids and not hidden) or entry.entry_id.startswith(LOCAL_ID)
+        reason, source = ("", "") if hidden else (entry.reason, entry.source)
         context = SEPARATOR.join(
-            (entry.jurisdiction or "", entry.list_name, entry.reason, f"{entry.priority:d}", entry.source)
+            (entry.jurisdiction or "", entry.list_name, reason, f"{entry.priority:d}", source)
         )
         yield (
             entry.pattern,
             context,
             entry.entry_id if with_id else "",
             entry.vehicle if carried.vehicles else "",
-            entry.case_number if carried.case_numbers else "",
+            entry.case_number if carried.case_numbers and not hidden else "",
             _seconds(entry.effective) if carried.times else "",
             _seconds(entry.expires) if carried.times else "",
         )

@@ -3,8 +3,9 @@
 import json
 import os
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -19,6 +20,9 @@ MAX_FEED_ENTRIES = 20_000_000
 """Four times what state and federal extracts hold together: more is no list, and would fill the memory."""
 MAX_CHANGES = 500_000
 """Of one incremental file; they are held in memory until the feed was read through."""
+MAX_KINDS = 60
+"""A source that names a list for each entry is counted under its first names, and all others together."""
+OTHER_KINDS = "other lists"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Written:
     deleted: int = 0
     unknown: tuple[int, ...] = ()
     """Lines that delete a record which is not listed."""
+    kinds: dict[str, int] = field(default_factory=dict)
+    """How many of `count` stand on each list, by its name; the most first."""
 
 
 def write_complete(file: BinaryIO, entries: Iterable[Entry]) -> Written:
@@ -45,17 +51,19 @@ def write_complete(file: BinaryIO, entries: Iterable[Entry]) -> Written:
     """
     seen = _Seen()
     duplicates = 0
+    kinds: Counter[str] = Counter()
     for entry in entries:
         line = _line(entry)
         if seen.add(line):
             file.write(line)
+            _count(kinds, entry.list_name)
         else:
             duplicates += 1
         if seen.count > MAX_FEED_ENTRIES:
             raise HotlistRefusedError(
                 f"more than {MAX_FEED_ENTRIES} entries: this is no list; check the source"
             )
-    return Written(seen.count, seen.count, duplicates)
+    return Written(seen.count, seen.count, duplicates, kinds=dict(kinds.most_common()))
 
 
 @dataclass(slots=True)
@@ -64,6 +72,7 @@ class _Latest:
 
     line: int
     data: bytes | None
+    list_name: str
     added: bool
     """Also if it was deleted again: then its deletion meets a record, though not one of the feed."""
     met: bool = False
@@ -80,18 +89,21 @@ def write_changed(file: BinaryIO, before: Path, changes: Iterable[Change]) -> Wr
     Raises HotlistRefusedError if the changes are more than `MAX_CHANGES`, or a line at *before* is damaged.
     """
     latest: dict[str, _Latest] = {}
+    kinds: Counter[str] = Counter()
     repeated = deleted = kept = 0
     for change in changes:
         data = None if change.entry is None else _line(change.entry)
         earlier = latest.get(change.entry_id)
         repeated += earlier is not None and data is not None and earlier.data == data
         added = data is not None or (earlier is not None and earlier.added)
-        latest[change.entry_id] = _Latest(change.line, data, added)
+        list_name = "" if change.entry is None else change.entry.list_name
+        latest[change.entry_id] = _Latest(change.line, data, list_name, added)
         if len(latest) > MAX_CHANGES:
             raise HotlistRefusedError(f"more than {MAX_CHANGES} changes: import the complete list instead")
-    for entry_id, line in _numbered(before):
+    for entry_id, list_name, line in _numbered(before):
         if (found := latest.get(entry_id)) is None:
             file.write(line)
+            _count(kinds, list_name)
             kept += 1
         else:
             found.met = True
@@ -100,6 +112,7 @@ def write_changed(file: BinaryIO, before: Path, changes: Iterable[Change]) -> Wr
     listed = [found for found in latest.values() if found.data is not None]
     for found in listed:
         file.write(found.data or b"")
+        _count(kinds, found.list_name)
     return Written(
         count=kept + len(listed),
         taken=sum(not found.unchanged for found in listed),
@@ -109,6 +122,7 @@ def write_changed(file: BinaryIO, before: Path, changes: Iterable[Change]) -> Wr
         unknown=tuple(
             found.line for found in latest.values() if found.data is None and not (found.met or found.added)
         ),
+        kinds=dict(kinds.most_common()),
     )
 
 
@@ -200,17 +214,21 @@ def _line(entry: Entry) -> bytes:
     return json.dumps(values, default=datetime.isoformat).encode() + b"\n"
 
 
-def _numbered(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the id of each entry with its line."""
+def _count(kinds: Counter[str], list_name: str) -> None:
+    kinds[list_name if list_name in kinds or len(kinds) < MAX_KINDS else OTHER_KINDS] += 1
+
+
+def _numbered(path: Path) -> Iterator[tuple[str, str, bytes]]:
+    """Yield the id of each entry with its list and its line."""
     if not path.exists():
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                entry_id, *_ = json.loads(line)
+                entry_id, _, _, list_name, *_ = json.loads(line)
             except (ValueError, TypeError):
                 raise _damaged(path, number) from None
-            yield entry_id, line
+            yield entry_id, list_name, line
 
 
 def _damaged(path: Path, line: int) -> HotlistRefusedError:

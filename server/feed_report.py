@@ -68,6 +68,7 @@ class Delivery:
                 Refusals(why, n, tuple(self._lines[why])) for why, n in self._refused.most_common()
             ),
             switched_off=dict(sorted(self._switched_off.items())),
+            kinds=written.kinds,
         )
 
 
@@ -105,6 +106,8 @@ class ImportReport:
     """The commonest reason first."""
     switched_off: Mapping[str, int] = field(default_factory=dict)
     """How many rows of each list code that the agency does not take."""
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    """How many of `after` stand on each list; the most first. Empty: it was not counted yet."""
     pending_id: int | None = None
     """Under which it waits for approval; None: it was applied."""
 
@@ -125,6 +128,7 @@ class ImportReport:
             more = ", …" if each.count > len(each.lines) else ""
             lines.append(f"refused {each.count}: {each.why} (line {', '.join(map(str, each.lines))}{more})")
         lines += [f"switched off {code}: {count}" for code, count in self.switched_off.items()]
+        lines += [f"on the list {name}: {count}" for name, count in self.kinds.items()]
         lines.append(f"{self.file}: {self.source}, SHA-256 {self.sha256}")
         return lines
 

@@ -2,22 +2,22 @@
 
 import os
 import pwd
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from hotlist_cache.entry import Priority
-from hotlist_cache.importing import ACTION, FIELDS, ImportRules, import_changes
-from hotlist_cache.sources.codes import DEFAULT_CODES, LIST_CODES, parse_codes
-from hotlist_cache.sources.reading import MAPPED_CSV, SOURCES, read_source
+from hotlist_cache.importing import ACTION, FIELDS
+from hotlist_cache.sources.codes import DEFAULT_CODES, LIST_CODES
+from hotlist_cache.sources.reading import MAPPED_CSV, SOURCES
 from server import clock, local_books, local_entries
 from server.department import Department, open_department, publish_urgent
 from server.errors import HotlistRefusedError, SettingsInvalidError
-from server.feed_report import Delivery, ImportReport, report_of
+from server.feed_report import ImportReport, report_of
+from server.import_rules import ImportOptions, column_map
+from server.list_imports import feed_name, import_file
+from server.list_publishing import approve_pending, publish_list
 from server.local_publishing import bring
 
 RootOption = Annotated[
@@ -68,23 +68,12 @@ def hotlist_import(
 
     An import that loses most of what was listed waits until another person approves it.
     """
-    if form not in (MAPPED_CSV, *SOURCES):
-        raise SettingsInvalidError(f"--format {form!r}: one of {MAPPED_CSV}, {', '.join(SOURCES)}")
-    if columns and form != MAPPED_CSV:
-        raise SettingsInvalidError(f"--map: the columns of {form} are known; only {MAPPED_CSV} is mapped")
-    rules = ImportRules(
-        columns=_column_map(columns or []),
-        country=country,
-        timezone=_zone(timezone),
-        list_name=list_name,
-        source=source,
-        priority=_priority(priority),
-        codes=_codes(codes),
-        file_name=file.name,
+    how = ImportOptions(
+        form, codes, column_map(columns or []), list_name, source, country, timezone, priority
     )
-    name = feed or "".join(c if c.isascii() and c.isalnum() else "-" for c in file.stem.lower())
+    name = feed or feed_name(file.stem)
     department = open_department(root)
-    report = _imported(department, file, form, name, rules)
+    report = _imported(department, file, name, how)
     for line in report.text():
         typer.echo(line)
     if report.pending_id is not None:
@@ -116,15 +105,14 @@ def hotlist_publish(
         count = publish_urgent(department, console_person(), now + timedelta(days=expires_days), now)
         typer.echo(f"urgent list: {count} entries")
         return
-    published = department.hotlists.publish(
-        department.keys,
+    published = publish_list(
+        department,
         expires_at=now + timedelta(days=expires_days),
         actor=console_person(),
         now=now,
         sequence=sequence,
         whole=whole,
     )
-    department.publications.bring_list(department.hotlists, department.keys, clock.now())
     typer.echo(f"snapshot {published.sequence}: {published.entries} entries, {published.bytes} bytes")
 
 
@@ -149,12 +137,9 @@ def hotlist_pending(root: RootOption = DEFAULT_ROOT) -> None:
 def hotlist_approve(pending_id: PendingId, root: RootOption = DEFAULT_ROOT) -> None:
     """Apply what waits. Not for the person who asked for it."""
     department = open_department(root)
-    published = department.hotlists.approve(
-        pending_id, department.keys, actor=console_person(), now=clock.now()
-    )
+    published = approve_pending(department, pending_id, actor=console_person(), now=clock.now())
     typer.echo(f"{pending_id} is approved and applied")
     if published is not None:
-        department.publications.bring_list(department.hotlists, department.keys, clock.now())
         typer.echo(f"snapshot {published.sequence}: {published.entries} entries, {published.bytes} bytes")
 
 
@@ -261,42 +246,14 @@ def console_person() -> str:
         return f"console:uid {account}"
 
 
-def _imported(department: Department, file: Path, form: str, feed: str, rules: ImportRules) -> ImportReport:
-    actor, now, hotlists = console_person(), clock.now(), department.hotlists
+def _imported(department: Department, file: Path, feed: str, how: ImportOptions) -> ImportReport:
+    actor, now = console_person(), clock.now()
+    how.rules(file.name)  # before the file is looked at
     try:
         with file.open("rb", buffering=0) as data:
-            delivery = Delivery(data, file.name, form)
-            if rules.incremental:
-                changes = import_changes(delivery.stream, rules, delivery.refuse)
-                return hotlists.change_feed(feed, changes, actor=actor, now=now, delivery=delivery)
-            entries = read_source(form, delivery.stream, rules, delivery.refuse)
-            return hotlists.replace_feed(feed, entries, actor=actor, now=now, delivery=delivery)
+            return import_file(department, data, file.name, feed=feed, how=how, actor=actor, now=now)
     except OSError as error:
         raise SettingsInvalidError(f"{file}: cannot be imported ({error.strerror})") from error
-
-
-def _column_map(pairs: list[str]) -> dict[str, str]:
-    mapping = {}
-    for pair in pairs:
-        field, equals, column = pair.partition("=")
-        if not equals:
-            raise SettingsInvalidError(f"--map {pair!r}: write FIELD=COLUMN")
-        mapping[field] = column
-    return mapping
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise SettingsInvalidError(f"--timezone {name!r}: write it as America/Los_Angeles") from error
-
-
-def _codes(text: str) -> Mapping[str, Priority]:
-    try:
-        return parse_codes(text) if text else DEFAULT_CODES
-    except ValueError as error:
-        raise SettingsInvalidError(f"--codes {error}") from None
 
 
 def _minute(moment: datetime) -> str:
@@ -309,10 +266,3 @@ def _moment(text: str) -> datetime:
     except ValueError:
         raise SettingsInvalidError(f"--until {text!r}: write it as 2026-12-01T18:00Z") from None
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
-
-
-def _priority(name: str) -> Priority:
-    try:
-        return Priority[name.upper()]
-    except KeyError:
-        raise SettingsInvalidError(f"--priority {name!r}: low, medium or high") from None

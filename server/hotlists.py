@@ -29,6 +29,7 @@ from server.database import reading, writing
 from server.errors import HotlistRefusedError
 from server.feed_report import Delivery, ImportReport
 from server.feeds import Feeds, FeedState, is_urgent, states_in
+from server.hotlist_deeds import place_of
 from server.keys import DepartmentKeys
 from server.making import Made, Making
 from server.pending import Pending, all_pending, drop_pending, pending_for, pending_of, put_pending
@@ -126,6 +127,14 @@ class Hotlists:
         states = [each for each in self._feeds.states() if is_urgent(each.feed)]
         yield from self._feeds.entries(states)
 
+    def entries_of(self, state: FeedState) -> Iterator[Entry]:
+        """Yield all that one feed lists. Raises HotlistRefusedError if it is missing or damaged."""
+        return self._feeds.entries([state])
+
+    def feed_files(self) -> list[tuple[str, Path]]:
+        """Return each feed's name and the file of what it lists; a file that is there is never changed."""
+        return list(self._feeds.files(self._feeds.states()).items())
+
     def pending(self) -> list[Pending]:
         """Return all that waits for approval, the oldest first."""
         with reading(self._engine) as connection:
@@ -146,7 +155,11 @@ class Hotlists:
         except HotlistRefusedError:
             with writing(self._engine) as connection:
                 detail = {"pending_id": pending_id, "asked_by": pending.asked_by}
-                append(connection, Deed(actor, "hotlist.approve", outcome="refused", detail=detail), now)
+                append(
+                    connection,
+                    Deed(actor, "hotlist.approve", outcome="refused", source=place_of(actor), detail=detail),
+                    now,
+                )
             raise
         if pending.feed is not None:
             self._feeds.approve(pending, actor=actor, now=now)
@@ -271,7 +284,7 @@ class Hotlists:
                 "approved_loss": standing.approved_loss,
                 "sha256": published.sha256,
             }
-            append(connection, Deed(actor, "hotlist.publish", detail=detail), now)
+            append(connection, Deed(actor, "hotlist.publish", source=place_of(actor), detail=detail), now)
         self._making.forget_before(sequence)
         return published
 
