@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from server.access import Purpose, Role
 from server.audit import Deed, append, same_person
 from server.database import writing
-from server.errors import NotPermittedError
+from server.errors import HitRefusedError, NotPermittedError, RetentionRefusedError
 from server.release_errors import EvidenceRefusedError, ReleaseRefusedError
 
 
@@ -55,7 +55,13 @@ def recorded(
         with writing(engine) as connection:
             yield connection
             append(connection, actor.deed(action, detail), now)
-    except (EvidenceRefusedError, ReleaseRefusedError, NotPermittedError) as error:
+    except (
+        EvidenceRefusedError,
+        HitRefusedError,
+        ReleaseRefusedError,
+        RetentionRefusedError,
+        NotPermittedError,
+    ) as error:
         with writing(engine) as connection:
             append(connection, actor.deed(action, {**detail, "why": str(error)}, "refused"), now)
         raise

@@ -6,14 +6,15 @@ reads that come in later are held as well.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, false, func, insert, or_, select, update
 
-from server.audit import Deed, append, same_person
+from server.access import Purpose
+from server.actors import Actor, recorded
 from server.database import reading, writing
 from server.errors import RetentionRefusedError
 from server.records import Place, ReadQuery, plate_pattern
@@ -62,7 +63,7 @@ def place(
     *,
     authority: str,
     case_number: str,
-    actor: str,
+    actor: Actor,
     now: datetime,
 ) -> int:
     """Keep from now on what *subject* names, and return the hold's number.
@@ -77,50 +78,65 @@ def place(
         "subject": json.dumps(subject, sort_keys=True),
         "authority": authority,
         "case_number": case_number,
-        "placed_by": actor,
+        "placed_by": actor.name,
         "placed_at": now,
     }
-    with writing(engine) as connection:
+    detail: dict[str, Any] = dict(subject)
+    with recorded(engine, _of_case(actor, case_number), "hold.place", detail, now) as connection:
         result = connection.execute(insert(legal_holds).values(row))
         assert result.inserted_primary_key is not None
-        hold_id = int(result.inserted_primary_key[0])
+        detail["hold"] = hold_id = int(result.inserted_primary_key[0])
         if kind is HoldKind.READS:
             _remember(connection, hold_id, subject["ids"])
-        append(connection, _deed(actor, "hold.place", hold_id, case_number, subject), now)
     return hold_id
 
 
-def lift(engine: Engine, hold_id: int, *, reason: str, actor: str, now: datetime) -> None:
+def lift(engine: Engine, hold_id: int, *, reason: str, actor: Actor, now: datetime) -> None:
     """End a hold. It stays on record.
 
     Raises RetentionRefusedError if there is none in force, *actor* placed it, or no reason is given.
     """
     if not reason.strip():
         raise RetentionRefusedError("lifting a hold needs a reason: who decided it, and how that is known")
-    with writing(engine) as connection:
+    hold = next((each for each in all_holds(engine) if each.hold_id == hold_id), None)
+    actor = _of_case(actor, "" if hold is None else hold.case_number)
+    detail: dict[str, Any] = {"hold": hold_id, "reason": reason}
+    with recorded(engine, actor, "hold.lift", detail, now) as connection:
         hold = next((each for each in holds_in(connection) if each.hold_id == hold_id), None)
         if hold is None or hold.lifted_at is not None:
             raise RetentionRefusedError(f"hold {hold_id} is not in force: see `alpr-server hold list`")
-        if same_person(actor, hold.placed_by):
-            deed = _deed(actor, "hold.lift", hold_id, hold.case_number, {}, outcome="refused")
-            append(connection, deed, now)
-            refused = f"hold {hold_id} was placed by {hold.placed_by}: another person must lift it"
-        else:
-            refused = ""
-            connection.execute(
-                update(legal_holds)
-                .where(legal_holds.c.hold_id == hold_id)
-                .values(lifted_by=actor, lifted_at=now, lift_reason=reason)
+        if actor.is_person(hold.placed_by):
+            raise RetentionRefusedError(
+                f"hold {hold_id} was placed by {hold.placed_by}: another person must lift it"
             )
-            append(connection, _deed(actor, "hold.lift", hold_id, hold.case_number, {"reason": reason}), now)
-    if refused:
-        raise RetentionRefusedError(refused)
+        connection.execute(
+            update(legal_holds)
+            .where(legal_holds.c.hold_id == hold_id)
+            .values(lifted_by=actor.name, lifted_at=now, lift_reason=reason)
+        )
 
 
 def all_holds(engine: Engine) -> list[Hold]:
     """Return every hold there ever was, the newest first."""
     with reading(engine) as connection:
         return holds_in(connection)
+
+
+def kept_by(engine: Engine) -> dict[int, int]:
+    """Return of each hold in force how many reads that are there now it keeps."""
+    with writing(engine) as connection:
+        refresh(connection)
+    # Apart from the other block: counting must not keep units from handing in their reads.
+    with reading(engine) as connection:
+        return {
+            hold.hold_id: connection.execute(
+                select(func.count())
+                .select_from(reads)
+                .where(_condition(hold.kind, hold.subject, hold.hold_id))
+            ).scalar_one()
+            for hold in holds_in(connection)
+            if hold.lifted_at is None
+        }
 
 
 def holds_in(connection: Connection) -> list[Hold]:
@@ -148,7 +164,7 @@ def refresh(connection: Connection) -> None:
     shown for the case since."""
     for hold in holds_in(connection):
         if hold.lifted_at is None and hold.kind is HoldKind.CASE:
-            _remember(connection, hold.hold_id, _shown_under(connection, str(hold.subject["case_number"])))
+            _remember(connection, hold.hold_id, shown_under(connection, str(hold.subject["case_number"])))
 
 
 def held(connection: Connection) -> ColumnElement[bool]:
@@ -232,7 +248,7 @@ def _remember(connection: Connection, hold_id: int, ids: Iterable[str]) -> None:
         connection.execute(insert(legal_hold_reads), new)
 
 
-def _shown_under(connection: Connection, case_number: str) -> list[str]:
+def shown_under(connection: Connection, case_number: str) -> list[str]:
     """Return the reads that anybody was shown for a case, as the access log has it."""
     found: set[str] = set()
     for (detail,) in connection.execute(select(audit.c.detail).where(audit.c.case_number == case_number)):
@@ -245,14 +261,6 @@ def _shown_under(connection: Connection, case_number: str) -> list[str]:
     return sorted(found)
 
 
-def _deed(
-    actor: str,
-    action: str,
-    hold_id: int,
-    case_number: str,
-    subject: dict[str, Any],
-    *,
-    outcome: str = "success",
-) -> Deed:
-    detail = {"hold": hold_id, **subject}
-    return Deed(actor, action, outcome=outcome, case_number=case_number, detail=detail)
+def _of_case(actor: Actor, case_number: str) -> Actor:
+    """The hold's case is what its entries of the access log are found by."""
+    return replace(actor, purpose=Purpose(actor.purpose.code, case_number))
