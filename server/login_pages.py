@@ -10,6 +10,7 @@ from server.desk import (
     SESSION_COOKIE,
     Desk,
     FromForm,
+    FromHalfForm,
     LoggedIn,
     Text,
     desk_of,
@@ -55,8 +56,8 @@ def log_in(request: Request, name: Text = "", password: Text = "", form_token: T
 
 
 @router.post("/logout")
-def log_out(visit: FromForm) -> Response:
-    """End the session."""
+def log_out(visit: FromHalfForm) -> Response:
+    """End the session, however far its login got."""
     visit.desk.access.log_out(visit.session, visit.source, visit.desk.clock())
     response = RedirectResponse("/login", 303)
     drop_cookie(response, SESSION_COOKIE)

@@ -165,7 +165,7 @@ def test_neither_password_nor_session_secret_stands_in_the_database(
 
 
 def test_a_stolen_password_hash_is_costly_to_try() -> None:
-    code = "from server.access import _hasher as h; print(h.type.name, h.time_cost, h.memory_cost)"
+    code = "from server.passwords import _hasher as h; print(h.type.name, h.time_cost, h.memory_cost)"
     kind, passes, kibibytes = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT).split()
     # OWASP's least for Argon2id: 19 MiB and two passes.
     assert (kind, int(passes) >= 2, int(kibibytes) >= 19 * 1024) == (b"ID", True, True)
