@@ -10,7 +10,7 @@ Whatever cuts this off leaves notes, and what a note names is destroyed outside 
 purge writes notes in the transaction that removes the reads, so pictures outside go by the same way.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,10 +18,11 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, Engine, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Table, and_, delete, insert, or_, select, update
 
 from server.database import reading, writing
 from server.errors import SettingsInvalidError
+from server.integrity import part_of
 from server.picture_s3 import S3Store
 from server.picture_store import (
     FolderStore,
@@ -33,7 +34,7 @@ from server.picture_store import (
 )
 from server.records import StoredRead
 from server.settings import PictureSettings
-from server.tables import evidence, picture_notes
+from server.tables import contexts, evidence, picture_notes
 
 STEP_PICTURES = 200
 _AT_ONCE = 16
@@ -97,18 +98,25 @@ class Pictures:
         """
         if isinstance(self._store, NoStore):
             return 0
+        # One kind after the other, so that of each only its own rows are in memory.
+        return self._move(evidence, now, most) or self._move(contexts, now, most)
+
+    def _move(self, table: Table, now: datetime, most: int) -> int:
         with reading(self._engine) as connection:
             rows = connection.execute(
-                select(evidence.c.read_id, evidence.c.jpeg, evidence.c.settled_at)
-                .where(evidence.c.object.is_(None), evidence.c.settled_at < now - self._after)
-                .order_by(evidence.c.settled_at)
+                select(table.c.read_id, table.c.jpeg, table.c.settled_at)
+                .where(table.c.object.is_(None), table.c.settled_at < now - self._after)
+                .order_by(table.c.settled_at)
                 .limit(most)
             ).all()
         if not rows:
             return 0
         names = {row.read_id: self._key.name_of(row.read_id, row.jpeg) for row in rows}
         with writing(self._engine) as connection:
-            note(connection, list(names.values()), now)
+            doomed = _doomed(connection, list(names.values()))
+            # What a sweep is about to destroy is put there again once it is gone.
+            rows = [row for row in rows if names[row.read_id] not in doomed]
+            note(connection, [names[row.read_id] for row in rows], now)
 
         def carry(read_id: str, jpeg: bytes) -> None:
             name = names[read_id]
@@ -116,20 +124,25 @@ class Pictures:
 
         with ThreadPoolExecutor(_AT_ONCE) as carriers:
             list(carriers.map(carry, (row.read_id for row in rows), (row.jpeg for row in rows)))
-        moved = []
+        moved, purged = list[str](), list[str]()
         with writing(self._engine) as connection:
             for row in rows:
                 # On PostgreSQL the time leads to the month's table.
                 its_own = and_(
-                    evidence.c.read_id == row.read_id,
-                    evidence.c.settled_at == row.settled_at,
-                    evidence.c.object.is_(None),
+                    table.c.read_id == row.read_id,
+                    table.c.settled_at == row.settled_at,
+                    table.c.object.is_(None),
                 )
                 name = names[row.read_id]
-                # Purged in between, it has no row: its note stays, and the picture goes.
-                if connection.execute(update(evidence).where(its_own).values(jpeg=b"", object=name)).rowcount:
-                    moved.append(name)
-            connection.execute(delete(picture_notes).where(picture_notes.c.name.in_(moved)))
+                # Purged in between, it has no row: its note stays, and the picture goes with the next sweep.
+                found = connection.execute(
+                    update(table).where(its_own).values(jpeg=b"", object=name)
+                ).rowcount
+                (moved if found else purged).append(name)
+            _strike(connection, moved)
+            connection.execute(
+                update(picture_notes).where(picture_notes.c.name.in_(purged)).values(purged=True)
+            )
         return len(moved)
 
     def sweep(self, now: datetime, most: int = 1000) -> int:
@@ -137,16 +150,21 @@ class Pictures:
 
         Raises PictureStoreError, StoreUnavailableError: then the notes stay.
         """
-        with reading(self._engine) as connection:
+        with writing(self._engine) as connection:
             # What a mover noted a moment ago may be on its way: it strikes its notes itself.
             ripe = or_(picture_notes.c.purged, picture_notes.c.noted_at < now - _OLD_NOTE)
-            names = list(connection.execute(select(picture_notes.c.name).where(ripe).limit(most)).scalars())
+            names = set(connection.execute(select(picture_notes.c.name).where(ripe).limit(most)).scalars())
             pointed = _pointed(connection, names)
-        if not names:
-            return 0
-        self._store.remove([name for name in names if name not in pointed])
-        with writing(self._engine) as connection:
-            connection.execute(delete(picture_notes).where(picture_notes.c.name.in_(names)))
+            _strike(connection, pointed)
+            # Doomed from here on: no mover takes such a name before it is gone.
+            connection.execute(
+                update(picture_notes).where(picture_notes.c.name.in_(names - pointed)).values(purged=True)
+            )
+        if gone := sorted(names - pointed):
+            # Outside of any transaction: a bucket may take its time.
+            self._store.remove(gone)
+            with writing(self._engine) as connection:
+                _strike(connection, gone)
         return len(names)
 
     def fetch(self, read_id: str, name: str) -> bytes:
@@ -169,7 +187,11 @@ class Pictures:
             if read.picture_name is None:
                 return read
             try:
-                return replace(read, evidence=self.fetch(read.read_id, read.picture_name))
+                jpeg = self.fetch(read.read_id, read.picture_name)
+                if read.picture_part and part_of(jpeg) != read.picture_part:
+                    # It was damaged before it left the database.
+                    raise PictureLostError(f"picture {read.picture_name} is not the one that came in")
+                return replace(read, evidence=jpeg)
             except PictureLostError:
                 return replace(
                     read, picture_problem="The picture is lost: the store does not hold it as it was."
@@ -190,9 +212,13 @@ class Pictures:
         held = set(self._store.names())
         with reading(self._engine) as connection:
             # After the store was listed: what was moved meanwhile is then at most stray, not missing.
-            pointed = set(
-                connection.execute(select(evidence.c.object).where(evidence.c.object.is_not(None))).scalars()
-            )
+            pointed = {
+                name
+                for table in (evidence, contexts)
+                for name in connection.execute(
+                    select(table.c.object).where(table.c.object.is_not(None))
+                ).scalars()
+            }
             noted = set(connection.execute(select(picture_notes.c.name)).scalars())
         missing = sorted(name for name in pointed - held if not self._holds(name))
         return Found(len(pointed), tuple(missing), tuple(sorted(held - pointed - noted)))
@@ -247,6 +273,18 @@ def open_pictures(engine: Engine, settings: PictureSettings, keys: Path) -> Pict
     return Pictures(engine, store, picture_key(keys), timedelta(hours=settings.after_hours))
 
 
-def _pointed(connection: Connection, names: Sequence[str]) -> set[str]:
-    rows = connection.execute(select(evidence.c.object).where(evidence.c.object.in_(names)))
-    return set(rows.scalars())
+def _pointed(connection: Connection, names: Collection[str]) -> set[str]:
+    return {
+        name
+        for table in (evidence, contexts)
+        for name in connection.execute(select(table.c.object).where(table.c.object.in_(names))).scalars()
+    }
+
+
+def _doomed(connection: Connection, names: Collection[str]) -> set[str]:
+    its = and_(picture_notes.c.name.in_(names), picture_notes.c.purged)
+    return set(connection.execute(select(picture_notes.c.name).where(its)).scalars())
+
+
+def _strike(connection: Connection, names: Collection[str]) -> None:
+    connection.execute(delete(picture_notes).where(picture_notes.c.name.in_(names)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from typer.testing import CliRunner
 
 from camera.frame import Moment, TimeQuality
@@ -31,11 +31,16 @@ from server.picture_store import (
 )
 from server.pictures import Pictures, note, open_pictures, outstanding
 from server.records import ReadQuery, StoredRead, find_reads, get_read
+from server.scenes import shown_scene
 from server.settings import PictureSettings
 from server.tables import evidence, picture_notes
+from server.tables import reads as stored_reads
+from sync.batch import Batch, encode_batch
+from sync.errors import WireFormatError
+from sync.record import encode_record
 from tests.databases import Database
 from tests.departments import NOW, a_department, a_unit
-from tests.fakes import a_read
+from tests.fakes import a_hit, a_read
 
 DAY = timedelta(days=1)
 NAME = "ab" * 32
@@ -252,6 +257,30 @@ def test_moved_again_after_a_cut_its_old_note_does_not_destroy_it(
     assert fetched(pictures, held(department, reads[0].read_id)) == reads[0].evidence
 
 
+def test_a_sweep_and_a_mover_at_once_lose_no_picture(department: Department, tmp_path: Path) -> None:
+    reads = bring(department, tmp_path / "unit", 5)
+    store = Shaky(puts_until_away=3)
+    with pytest.raises(PictureStoreError):
+        outside(department, store).move_out(NOW + 2 * DAY)
+    store.puts_until_away = -1
+    mover = outside(department, store)
+
+    class Meanwhile(Shaky):
+        """While it removes, another process moves."""
+
+        def remove(self, names: Sequence[str]) -> None:
+            """See `PictureStore`."""
+            mover.move_out(NOW + 4 * DAY)
+            store.remove(names)
+
+    outside(department, Meanwhile(held=store.held)).sweep(NOW + 4 * DAY)
+    while mover.move_out(NOW + 4 * DAY):
+        pass
+    for read in reads:
+        assert fetched(mover, held(department, read.read_id)) == read.evidence
+    assert mover.check().missing == ()
+
+
 def test_a_picture_that_was_altered_or_swapped_is_told_not_shown(
     department: Department, tmp_path: Path
 ) -> None:
@@ -295,6 +324,30 @@ def test_check_names_what_is_missing_and_what_is_stray(department: Department, t
     store.held[NAME] = b"of nobody"
     found = pictures.check()
     assert (found.held, found.missing, found.stray) == (3, (gone,), (NAME,))
+
+
+def test_a_read_that_is_purged_while_its_picture_moves_leaves_none_outside(
+    department: Department, tmp_path: Path
+) -> None:
+    bring(department, tmp_path / "unit", 3)
+
+    class Meanwhile(Shaky):
+        """While it puts the first picture, a purge removes all reads."""
+
+        def put(self, name: str, content: bytes) -> None:
+            """See `PictureStore`."""
+            with writing(department.engine) as connection:
+                connection.execute(delete(evidence))
+                connection.execute(delete(stored_reads))
+            super().put(name, content)
+
+    store = Meanwhile()
+    pictures = outside(department, store)
+    assert pictures.move_out(NOW + 2 * DAY) == 0 and store.held
+    with reading(department.engine) as connection:
+        assert outstanding(connection)
+    pictures.sweep(NOW + 2 * DAY)
+    assert not store.held and notes(department) == 0
 
 
 def test_notes_of_purged_reads_wait_for_nobody(department: Department, tmp_path: Path) -> None:
@@ -410,3 +463,47 @@ def test_commands_move_and_check(tmp_path: Path) -> None:
     checked = run(app, ["pictures", "check", "--department", str(made.folder.root)])
     assert checked.exit_code == 1
     assert "3 pictures outside, 1 missing, 0 stray" in checked.output
+
+
+def with_a_scene(department: Department, folder: Path) -> tuple[PlateRead, bytes]:
+    unit, read = a_unit(department, folder), a_read()
+    scene = b"\xff\xd8" + secrets.token_bytes(3000)
+    sealer = unit.sealer()
+    sealed = sealer.seal(read.read_id, encode_record(unit.unit_id, read, [a_hit(read)], context=scene))
+    batch = Batch("scene", unit.unit_id, NOW, (sealer.epoch,), (sealed,))
+    intake = Intake(department.engine, department.keys, department.folder.quarantine)
+    intake.take(unit.peer, encode_batch(batch, unit.signing_key), NOW)
+    return read, scene
+
+
+def test_the_scene_of_a_hit_moves_out_too_and_is_the_same(department: Department, tmp_path: Path) -> None:
+    read, scene = with_a_scene(department, tmp_path / "unit")
+    store = Shaky()
+    pictures = outside(department, store)
+    for moved in (0, 1, 2):
+        with reading(department.engine) as connection:
+            assert shown_scene(connection, read.read_id, pictures) == (scene, "")
+        assert len(store.held) == moved
+        pictures.move_out(NOW + 200 * DAY)
+    assert pictures.move_out(NOW + 200 * DAY) == 0
+    store.held.clear()
+    with reading(department.engine) as connection:
+        lost, why = shown_scene(connection, read.read_id, pictures)
+    assert lost == b"" and "lost" in why
+
+
+def test_the_scene_goes_into_the_evidence_package(department: Department, tmp_path: Path) -> None:
+    read, scene = with_a_scene(department, tmp_path / "unit")
+    pictures = outside(department, Shaky())
+    found = files_on(department.engine, [read.read_id], bytes(32), NOW + DAY, pictures.fetch)
+    assert found.files["reads/0001-scene.jpg"] == scene
+
+
+def test_a_scene_of_no_hit_is_refused(department: Department, tmp_path: Path) -> None:
+    unit, read = a_unit(department, tmp_path / "unit"), a_read()
+    sealer = unit.sealer()
+    sealed = sealer.seal(read.read_id, encode_record(unit.unit_id, read, [], context=b"\xff\xd8"))
+    batch = Batch("scene", unit.unit_id, NOW, (sealer.epoch,), (sealed,))
+    intake = Intake(department.engine, department.keys, department.folder.quarantine)
+    with pytest.raises(WireFormatError, match="context"):
+        intake.take(unit.peer, encode_batch(batch, unit.signing_key), NOW)

@@ -1,4 +1,4 @@
-"""Pictures may lie outside the database."""
+"""Pictures may lie outside the database; scenes around hits."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,6 +18,16 @@ def upgrade() -> None:
     )
     op.execute("CREATE INDEX ix_evidence_inside ON evidence (settled_at) WHERE object IS NULL")
     op.execute("CREATE INDEX ix_evidence_object ON evidence (object) WHERE object IS NOT NULL")
+    op.create_table(
+        "contexts",
+        sa.Column("read_id", sa.String(length=64), nullable=False),
+        sa.Column("jpeg", sa.LargeBinary(), nullable=False),
+        sa.Column("settled_at", sa.DateTime(), nullable=False),
+        sa.Column("object", sa.String(length=64), nullable=True),
+        sa.PrimaryKeyConstraint("read_id", name="pk_contexts"),
+    )
+    op.execute("CREATE INDEX ix_contexts_inside ON contexts (settled_at) WHERE object IS NULL")
+    op.execute("CREATE INDEX ix_contexts_object ON contexts (object) WHERE object IS NOT NULL")
     op.create_table(
         "picture_notes",
         sa.Column("name", sa.String(length=64), nullable=False),
