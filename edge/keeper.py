@@ -2,11 +2,12 @@
 
 A hit is committed at once, any other read within `COMMIT_WITHIN_S`. When the disk runs short, the unit does
 without what `retention.when_full` names, in its order; when it is full, recording stops with an alarm.
-Nothing untransferred is ever deleted.
+Nothing untransferred is ever deleted, but reads that are never to be sent: they go with their window.
 """
 
 import dataclasses
 import shutil
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +33,8 @@ COMMIT_WITHIN_S = 1.0
 MAX_WAITING = 2000
 """Sealed reads held in memory while the disk is full, about ten minutes of a busy street."""
 PURGE_EVERY_S = 60.0
+MOST_CORRECTABLE = 200
+"""Newest hits whose corrections are known as such; a correction follows within seconds."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +48,10 @@ class NextBatch:
     """Asks for the batch to send next; the answer, None for an empty outbox, is put into *reply*."""
 
     reply: Queue[Batch | StoreError | None]
+    hits: bool | None = None
+    """Of hits alone, or of other reads alone; None: of either."""
+    limit_bytes: int | None = None
+    """Most sealed bytes; None: as configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,14 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """A batch was too much for the network; *done* is answered with whether its reads are queued again."""
+
+    batch_id: str
+    done: Queue[bool | StoreError]
+
+
+@dataclass(frozen=True, slots=True)
 class Flush:
     """Commit what is held; *done* is answered once it is on the disk, or the disk is full."""
 
@@ -74,11 +89,18 @@ class Flush:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """Keep reads by *retention* from now on."""
+
+    retention: RetentionConfig
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Commit what is held, purge what may go, and end."""
 
 
-Message = ReadWithHits | NextBatch | Acknowledged | Refused | Flush | Stop
+Message = ReadWithHits | NextBatch | Acknowledged | Refused | Cut | Flush | Follow | Stop
 
 
 class Keeper:
@@ -96,12 +118,14 @@ class Keeper:
         slots: Slots,
         clock: Clock,
         alarm: Callable[[str], None],
+        hit_stored: Callable[[], None] = lambda: None,
     ) -> None:
-        """*slots* are those of the local window. *alarm* is called with a line for the officer; it must
-        return at once."""
+        """*slots* are those of the local window. *alarm* is called with a line for the officer, *hit_stored*
+        whenever a hit was committed; they must return at once."""
         self.queue: Queue[Message] = Queue()
         self.health = StoreHealth()
-        self.counts: Counts = outbox.counts()
+        with outbox.condemning():
+            self.counts: Counts = outbox.counts()
         self.purged = 0
         self.commit_ms: list[float] = []
         self._unit_id = unit_id
@@ -113,11 +137,14 @@ class Keeper:
         self._sync = sync
         self._clock = clock
         self._alarm = alarm
+        self._hit_stored = hit_stored
+        self._hit_ids: deque[str] = deque(maxlen=MOST_CORRECTABLE)
         self._waiting: list[Sealed] = []
         self._waiting_since_ns = 0
         self._purged_at_ns = clock.now().monotonic_ns
         # What the window of an earlier run left: its secrets are gone, and this goes before anything is read.
-        self._purge()
+        with outbox.condemning():
+            self._purge()
 
     @property
     def window_error(self) -> str:
@@ -125,16 +152,20 @@ class Keeper:
         return self._slots.error
 
     def run(self, beat: Callable[[], None]) -> None:
-        """Work until `Stop` comes; *beat* is called at least every second."""
-        while True:
-            beat()
-            try:
-                message = self.queue.get(timeout=self._patience_s())
-            except Empty:
-                message = None
-            if message is not None and self.handle(message):
-                return
-            self.due()
+        """Work until `Stop` comes; *beat* is called at least every second.
+
+        Raises OutboxCorruptError if the store proves damaged: the next start sets it aside.
+        """
+        with self._outbox.condemning():
+            while True:
+                beat()
+                try:
+                    message = self.queue.get(timeout=self._patience_s())
+                except Empty:
+                    message = None
+                if message is not None and self.handle(message):
+                    return
+                self.due()
 
     def close(self) -> None:
         """Let go of the store, once the thread has ended."""
@@ -156,7 +187,8 @@ class Keeper:
                 self._keep(message)
             case NextBatch():
                 self._commit()
-                message.reply.put(_answered(self._next_batch))
+                hits, limit = message.hits, message.limit_bytes
+                message.reply.put(_answered(lambda: self._next_batch(hits, limit)))
             case Acknowledged():
                 receipt, data = message.receipt, message.data
                 outcome = _answered(lambda: self._outbox.accept(receipt, data))
@@ -171,23 +203,40 @@ class Keeper:
                 if outcome is None:
                     self.counts = self._outbox.counts()
                     log.error("batch.refused", batch=batch_id, why=why)
+            case Cut():
+                cut = _answered(lambda: self._outbox.cut(message.batch_id))
+                message.done.put(cut)
+                if cut is True:
+                    log.info("batch.cut", batch=message.batch_id, why="too much for the network")
             case Flush():
                 self._commit()
                 self._purge()
                 message.done.put(None)
+            case Follow():
+                self._follow(message.retention)
             case Stop():
                 self._commit()
                 self._purge()
                 return True
         return False
 
-    def _next_batch(self) -> Batch | None:
+    def _next_batch(self, hits: bool | None, limit_bytes: int | None) -> Batch | None:
         return self._outbox.make_batch(
             unit_id=self._unit_id,
             limit_reads=self._sync.batch_reads,
-            limit_bytes=self._sync.batch_bytes,
+            limit_bytes=min(self._sync.batch_bytes, limit_bytes or self._sync.batch_bytes),
             now=self._clock.now().utc,
+            hits=hits,
         )
+
+    def _follow(self, retention: RetentionConfig) -> None:
+        self._commit()
+        now = self._clock.now()
+        self._retention = retention
+        self._slots.follow(retention, now)
+        self._sealing.follow(retention)
+        self._slots.expire(now)
+        self._purge()
 
     def _keep(self, item: ReadWithHits) -> None:
         free = shutil.disk_usage(self._state_dir).free
@@ -196,17 +245,42 @@ class Keeper:
         if read.evidence and unpictured in self._retention.done_without(free):
             item = dataclasses.replace(item, read=dataclasses.replace(read, evidence=b""))
             self._count(without_image=self.health.without_image + 1)
+        if item.context and not self._retention.context_images:
+            item = dataclasses.replace(item, context=b"")  # forbidden since it was made
+        if item.context and FirstToGo.CONTEXT_IMAGES in self._retention.done_without(free):
+            item = dataclasses.replace(item, context=b"")
+            self._count(without_context=self.health.without_context + 1)
+        if len(self._waiting) >= MAX_WAITING and self.health.recording:
+            self._commit()  # they came in a rush, and the disk takes them
         if len(self._waiting) >= MAX_WAITING:
             self._count(lost=self.health.lost + 1)
             log.error("read.lost", read=read.read_id, why="disk full and memory reserve used up")
             return
         now = self._clock.now()
+        sealed = (
+            self._sealing.seal_passing(item, now) if self._passes(item) else self._sealing.seal(item, now)
+        )
+        if sealed is None:
+            self._count(destroyed=self.health.destroyed + 1)
+            return
+        if self._belongs_to_a_hit(item):
+            # The department must not believe the first until the car is back in the garage.
+            sealed = dataclasses.replace(sealed, hit=True)
         if not self._waiting:
             self._waiting_since_ns = now.monotonic_ns
-        self._waiting.append(self._sealing.seal(item, now))
-        if item.hits:
+        self._waiting.append(sealed)
+        if sealed.hit:
+            self._hit_ids.append(read.read_id)
             self._count(hits=self.health.hits + len(item.hits))
             self._commit()
+
+    def _passes(self, item: ReadWithHits) -> bool:
+        """Whether *item* is never to be sent."""
+        return not (self._retention.transfer_non_hits or self._belongs_to_a_hit(item))
+
+    def _belongs_to_a_hit(self, item: ReadWithHits) -> bool:
+        """Whether *item* is a hit, or corrects one."""
+        return bool(item.hits) or item.read.revises in self._hit_ids
 
     def _commit(self) -> None:
         if not self._waiting:
@@ -239,11 +313,28 @@ class Keeper:
 
     def _append(self, group: Sequence[Sealed], epoch: SealedEpoch, now: datetime) -> None:
         reads = [each.read for each in group]
-        self._outbox.append(reads, epoch, now, self._sealing.window_part(group))
+        window = self._sealing.window_part(group)
+        hits = {each.read.read_id for each in group if each.hit}
+        if not group[0].passing:
+            self._outbox.append(reads, epoch, now, window, hits)
+        elif window is None:
+            # Its time was over before the disk took it.
+            del self._waiting[: len(reads)]
+            self._destroyed(len(reads))
+            return
+        else:
+            self._outbox.append_passing(reads, epoch, window)
         # The names are given out only now: what stands in the log is on the disk.
         log.info("reads.stored", reads=[read.read_id for read in reads])
         del self._waiting[: len(reads)]
         self._count(stored=self.health.stored + len(reads))
+        if hits:
+            self._hit_stored()
+
+    def _destroyed(self, reads: int) -> None:
+        if reads:
+            log.info("reads.destroyed", reads=reads, why="no hit; never sent")
+            self._count(destroyed=self.health.destroyed + reads)
 
     def _purge(self) -> None:
         now = self._clock.now()
@@ -261,7 +352,7 @@ class Keeper:
 
     def _leave(self, *, early: bool) -> int:
         alive = {slot.number for slot in self._slots.alive}
-        self._outbox.forget(self._outbox.window_slots() - alive)
+        self._destroyed(self._outbox.forget(self._outbox.window_slots() - alive))
         return self._outbox.purge(early=early)
 
     def _patience_s(self) -> float:

@@ -1,11 +1,14 @@
 """Sealed reads on disk until the department's receipt, and the rule by which they leave.
 
     append ──▶ queued ──make_batch──▶ open ──accept──▶ acknowledged ──purge──▶ gone
-                  ▲                     └──set_aside──▶ refused
-                  └────────────── release_refused ────────┘
+                  ▲                     │  └──set_aside──▶ refused
+                  └─────── cut ─────────┴── release_refused ──┘
 
 A read with a receipt stays while the unit itself can open it, for its local window (`sync.window`), and no
 longer: what only the department can open is held there.
+
+Hits go first, in batches of their own. Reads that are never sent (`append_passing`) leave with the window and
+count nowhere here: no department's key opens them.
 
 An `Outbox` is used by one thread. Another process may open the same file (a technician's command with a
 stick): each call is one transaction. Everything it says has happened is on the disk.
@@ -32,6 +35,18 @@ __all__ = ["Counts", "Outbox", "open_outbox", "quarantine"]
 
 PURGE_READS = 1000
 """Most reads that one `purge` takes away: the writer must be free again soon."""
+_UNBATCHED_HITS = (
+    "SELECT sequence, length(sealed) FROM hit_reads CROSS JOIN reads ON sequence = read"
+    " JOIN epochs ON epochs.number = reads.epoch"
+    " WHERE batch IS NULL AND unit_id = ? ORDER BY read LIMIT ?"
+)
+# By sequence and not by the hour: a wall clock set back would let later reads go before earlier ones.
+_UNBATCHED_OTHERS = (
+    "SELECT sequence, length(sealed) FROM reads INDEXED BY reads_unbatched"
+    " JOIN epochs ON epochs.number = reads.epoch"
+    " WHERE batch IS NULL AND unit_id = ? AND sequence NOT IN (SELECT read FROM hit_reads)"
+    " ORDER BY sequence LIMIT ?"
+)
 KEPT_FREE_PAGES = 4096
 """Free pages (4 KiB each) kept in the file for the next reads; more are given back to the file system."""
 
@@ -46,6 +61,8 @@ class Counts:
     """With a receipt, still inside the local window."""
     refused: int
     """In batches the server refused; a person must act."""
+    hits: int
+    """How many of `queued` are hits, which go first."""
     oldest: datetime | None
     """When the oldest read without a receipt (refused ones too) was stored, aware UTC, rounded down to the
     hour; None where there is none. What the 30-day clock runs from."""
@@ -104,11 +121,13 @@ class Outbox:
         epoch: SealedEpoch,
         now: datetime,
         window: WindowPart | None = None,
+        hits: Collection[str] = (),
     ) -> None:
         """Store *reads* of one *epoch* in one transaction: when this returns, a power cut loses none of them.
 
         A read that is held already with the same bytes is not stored twice, so a caller may try again after
         any error. *now* is aware UTC. *window* is what lets the unit open and find them; None: nothing does.
+        *hits* are the ids of those that are hits, and go first.
 
         Raises DiskFullError if there is no room; then none of *reads* was stored. Raises ValueError if a read
         is of another epoch, too large to travel, or differs from one held under its id.
@@ -136,16 +155,38 @@ class Outbox:
                     " ON CONFLICT (read_id) DO NOTHING",
                     (read.read_id, number, hour, read.sealed),
                 )
-                stored += self._connection.changes()
-                if self._connection.changes() == 0 and not self._holds(read):
+                if (added := self._connection.changes()) and read.read_id in hits:
+                    self._connection.execute(
+                        "INSERT INTO hit_reads (read) VALUES (?)", (self._connection.last_insert_rowid(),)
+                    )
+                stored += added
+                if not added and not self._holds(read):
                     raise ValueError(f"read {read.read_id} is held already with other bytes")
             if window is not None:
                 outbox_window.add(self._connection, number, window)
         if self._unbatched is not None:
             self._unbatched += stored
 
-    def make_batch(self, *, unit_id: str, limit_reads: int, limit_bytes: int, now: datetime) -> Batch | None:
-        """Return the batch to send next, or None if nothing waits.
+    def append_passing(self, reads: Sequence[SealedRead], epoch: SealedEpoch, window: WindowPart) -> None:
+        """Store *reads* of one *epoch* that are never sent: they go when the slot of *window* is forgotten.
+
+        The epoch's key is sealed to nobody; what *window* holds alone opens them. Raises DiskFullError.
+        """
+        with self._transaction():
+            outbox_window.add_passing(self._connection, epoch, reads, window)
+
+    def make_batch(
+        self,
+        *,
+        unit_id: str,
+        limit_reads: int,
+        limit_bytes: int,
+        now: datetime,
+        hits: bool | None = None,
+    ) -> Batch | None:
+        """Return the batch to send next, or None if nothing waits: one of hits before all others.
+
+        *hits*: of hits alone, or of other reads alone; None: of either, and never of both.
 
         A batch that was made and neither acknowledged nor refused comes again, with the very same bytes once
         encoded, also after a crash. Otherwise a new one is made from the oldest reads of *unit_id*: at most
@@ -154,13 +195,19 @@ class Outbox:
         Raises OutboxCorruptError if a batch no longer has the bytes it was made with.
         """
         with self._transaction():
-            number = self._connection.execute(
-                "SELECT number FROM batches WHERE state = 'open' ORDER BY number LIMIT 1"
-            ).get
-            if number is None:
-                self._unbatched = None
-                number = self._begin_batch(unit_id, limit_reads, limit_bytes, now)
-            return None if number is None else self._whole_batch(number)
+            for of_hits in (True, False) if hits is None else (hits,):
+                number = self._connection.execute(
+                    "SELECT number FROM batches WHERE state = 'open' AND ? = EXISTS"
+                    " (SELECT 1 FROM hit_reads JOIN reads ON sequence = read WHERE batch = number)"
+                    " ORDER BY number LIMIT 1",
+                    (of_hits,),
+                ).get
+                if number is None:
+                    self._unbatched = None
+                    number = self._begin_batch(unit_id, limit_reads, limit_bytes, now, hits=of_hits)
+                if number is not None:
+                    return self._whole_batch(number)
+            return None
 
     def open_batches(
         self, *, unit_id: str, limit_reads: int, limit_bytes: int, now: datetime
@@ -175,9 +222,10 @@ class Outbox:
                     "SELECT number FROM batches WHERE state = 'open' AND number > ? ORDER BY number LIMIT 1",
                     (after,),
                 ).get
-                if number is None:
-                    self._unbatched = None
-                    number = self._begin_batch(unit_id, limit_reads, limit_bytes, now)
+                for of_hits in (True, False):
+                    if number is None:
+                        self._unbatched = None
+                        number = self._begin_batch(unit_id, limit_reads, limit_bytes, now, hits=of_hits)
                 if number is None:
                     return
                 batch = self._whole_batch(number)
@@ -214,6 +262,21 @@ class Outbox:
                 "UPDATE batches SET state = 'refused', why = ? WHERE batch_id = ? AND state = 'open'",
                 (why, batch_id),
             )
+
+    def cut(self, batch_id: str) -> bool:
+        """Queue the reads of this open batch again, for smaller ones; return whether it was so: one of a
+        single read cannot be cut. Its bytes are not sent again; the server knows by their ids what it may
+        already hold."""
+        self._unbatched = None
+        with self._transaction():
+            number = self._connection.execute(
+                "SELECT number FROM batches WHERE batch_id = ? AND state = 'open' AND reads > 1", (batch_id,)
+            ).get
+            if number is None:
+                return False
+            self._connection.execute("UPDATE reads SET batch = NULL WHERE batch = ?", (number,))
+            self._connection.execute("UPDATE batches SET state = 'released' WHERE number = ?", (number,))
+        return True
 
     def release_refused(self) -> int:
         """Queue the reads of all refused batches again, for new batches; return how many.
@@ -275,14 +338,16 @@ class Outbox:
         with outbox_file.translated(self._name):
             return outbox_window.has_token(self._connection, slot, token)
 
-    def forget(self, slots: Collection[int]) -> None:
-        """Remove the wrapped keys and the index of *slots*. Their reads stay, for the department to open."""
+    def forget(self, slots: Collection[int]) -> int:
+        """Remove the wrapped keys and the index of *slots*. Their reads stay, for the department to open; but
+        those that are never sent go, their bytes overwritten with zeros: return how many."""
         if not slots:
-            return
+            return 0
         with outbox_file.translated(self._name):
             with outbox_file.transaction(self._connection):
-                outbox_window.forget(self._connection, slots)
+                destroyed = outbox_window.forget(self._connection, slots)
             self._give_back()
+        return destroyed
 
     def counts(self) -> Counts:
         """Return how many reads are held, and since when the oldest without a receipt waits."""
@@ -302,6 +367,10 @@ class Outbox:
                 " WHERE state IN ('open', 'acknowledged', 'refused') GROUP BY state"
             )
             batched = {state: (count, oldest) for state, count, oldest in rows}
+            hits: Any = self._connection.execute(
+                "SELECT count(*) FROM hit_reads JOIN reads ON reads.sequence = hit_reads.read"
+                " WHERE batch IS NULL OR batch IN (SELECT number FROM batches WHERE state = 'open')"
+            ).get
         travelling, oldest_travelling = batched.get("open", (0, None))
         refused, oldest_refused = batched.get("refused", (0, None))
         hours = [h for h in (oldest_unbatched, oldest_travelling, oldest_refused) if h is not None]
@@ -309,7 +378,8 @@ class Outbox:
             queued=self._unbatched + travelling,
             acknowledged=batched.get("acknowledged", (0, None))[0],
             refused=refused,
-            oldest=datetime.fromtimestamp(min(hours) * 3600, UTC) if hours else None,
+            hits=hits,
+            oldest=self._at_hour(min(hours)) if hours else None,
         )
 
     def receipts(self) -> tuple[tuple[str, bytes], ...]:
@@ -321,20 +391,30 @@ class Outbox:
         return tuple((batch_id, receipt) for batch_id, receipt in rows)
 
     @contextmanager
+    def condemning(self) -> Iterator[None]:
+        """If the file proves damaged inside, note it: the next `open_outbox` raises OutboxCorruptError."""
+        try:
+            yield
+        except OutboxCorruptError:
+            if self._connection.filename:
+                outbox_file.condemn(Path(self._connection.filename))
+            raise
+
+    @contextmanager
     def _transaction(self) -> Iterator[None]:
         with outbox_file.translated(self._name), outbox_file.transaction(self._connection):
             yield
 
-    def _begin_batch(self, unit_id: str, limit_reads: int, limit_bytes: int, now: datetime) -> int | None:
+    def _begin_batch(
+        self, unit_id: str, limit_reads: int, limit_bytes: int, now: datetime, *, hits: bool
+    ) -> int | None:
         if limit_reads < 1:
             raise ValueError("a batch holds at least one read")
         chosen: list[int] = []
         size = 0
-        for sequence, length in self._connection.execute(
-            "SELECT sequence, length(sealed) FROM reads JOIN epochs ON epochs.number = reads.epoch"
-            " WHERE batch IS NULL AND unit_id = ? ORDER BY stored_hour, sequence LIMIT ?",
-            (unit_id, limit_reads),
-        ):
+        # Hits are few and looked for from their own table: a 30-day backlog is not gone through for them.
+        query = _UNBATCHED_HITS if hits else _UNBATCHED_OTHERS
+        for sequence, length in self._connection.execute(query, (unit_id, limit_reads)):
             size += length
             if chosen and size > limit_bytes:
                 break
@@ -375,8 +455,17 @@ class Outbox:
         for read_id, epoch_id, sealed_key, sealed in members:
             epochs.setdefault(epoch_id, SealedEpoch(epoch_id, unit_id, sealed_key))
             reads.append(SealedRead(read_id, epoch_id, sealed))
-        made = datetime.fromtimestamp(made_at, UTC)
+        try:
+            made = datetime.fromtimestamp(made_at, UTC)
+        except (ValueError, OverflowError, OSError):
+            raise OutboxCorruptError(f"{self._name}: a batch has no time; set the file aside") from None
         return Batch(batch_id, unit_id, made, tuple(epochs.values()), tuple(reads)), digest
+
+    def _at_hour(self, hour: int) -> datetime:
+        try:
+            return datetime.fromtimestamp(hour * 3600, UTC)
+        except (ValueError, OverflowError, OSError):
+            raise OutboxCorruptError(f"{self._name}: a read has no time; set the file aside") from None
 
     def _holds(self, read: SealedRead) -> bool:
         held = self._connection.execute("SELECT sealed FROM reads WHERE read_id = ?", (read.read_id,)).get

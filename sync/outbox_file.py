@@ -76,6 +76,27 @@ MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX reads_by_batch_and_epoch ON reads (batch, epoch);  -- what a purge asks every minute
     """,
+    # Hits go first, so the file must say which reads were hits: before, it did not.
+    """
+    CREATE TABLE hit_reads (
+        read INTEGER PRIMARY KEY REFERENCES reads (sequence) ON DELETE CASCADE
+    ) STRICT;
+    -- Reads that are never sent. Their keys hang on a slot of the window and on nothing else: no department's
+    -- key opens them, so they need no receipt to go.
+    CREATE TABLE passing_reads (
+        read_id TEXT PRIMARY KEY,
+        slot INTEGER NOT NULL,
+        epoch_id TEXT NOT NULL,
+        unit_id TEXT NOT NULL,
+        wrapped BLOB NOT NULL,
+        sealed BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX passing_reads_by_slot ON passing_reads (slot);
+    """,
+    # In the order they came, whatever the wall clock said meanwhile.
+    """
+    CREATE INDEX reads_unbatched ON reads (sequence) WHERE batch IS NULL;
+    """,
 )
 
 
@@ -95,8 +116,15 @@ def translated(what: str) -> Iterator[None]:
         raise DiskFullError(
             f"{what}: the disk fails or is read-only ({error}); check and replace it"
         ) from error
-    except (apsw.CorruptError, apsw.NotADBError) as error:
+    except (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError) as error:
+        # A text that is none: SQLite's own check does not look at what stands in a column.
         raise OutboxCorruptError(f"{what}: damaged ({error}); set it aside and start a new one") from error
+    except (apsw.SQLError, apsw.MismatchError, apsw.ConstraintError) as error:
+        # The statements are fixed and fit the schema: where one does not, the schema itself was altered, or a
+        # row no longer keeps its own rules.
+        raise OutboxCorruptError(
+            f"{what}: its content breaks its own rules ({type(error).__name__}); set it aside"
+        ) from error
 
 
 @contextmanager
@@ -120,6 +148,8 @@ def connect(path: Path) -> apsw.Connection:
     It is checked (`quick_check` reads the whole file once) and not yet configured. Raises OutboxCorruptError
     if it is damaged, DiskFullError if the disk does not let it be made or read.
     """
+    if _condemned(path).exists():
+        raise OutboxCorruptError(f"{path}: was found damaged while in use; set it aside and start a new one")
     _make(path)
     with translated(str(path)):
         connection = apsw.Connection(str(path))
@@ -189,8 +219,26 @@ def quarantine(path: Path) -> Path:
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
+    _condemned(path).unlink(missing_ok=True)
     _sync_folder(path.parent)
     return aside
+
+
+def condemn(path: Path) -> None:
+    """Remember beside the outbox *path* that it is damaged: `connect` then raises, until `quarantine`.
+
+    Not all damage is found by SQLite's own check; without this a unit would start on such a file, fail and
+    start again for ever.
+    """
+    try:
+        _condemned(path).touch(mode=0o600)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise DiskFullError(f"{path}: damaged, and that cannot be noted ({error.strerror})") from error
+
+
+def _condemned(path: Path) -> Path:
+    return path.with_name(path.name + ".condemned")
 
 
 def _make(path: Path) -> None:

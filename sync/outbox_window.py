@@ -1,6 +1,6 @@
 """The local window's part of the outbox file: wrapped epoch keys and the blind index, by slot."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,7 @@ def add(connection: apsw.Connection, epoch: int, part: WindowPart) -> None:
         "INSERT INTO window_keys (epoch, slot, wrapped) VALUES (?, ?, ?) ON CONFLICT (epoch) DO NOTHING",
         (epoch, part.slot, part.wrapped),
     )
-    connection.executemany(
-        "INSERT INTO window_index (slot, token, card) VALUES (?, ?, ?) ON CONFLICT (slot, token) DO NOTHING",
-        [(part.slot, token, card) for token, card in part.rows],
-    )
+    _add_rows(connection, part)
 
 
 def slots(connection: apsw.Connection) -> frozenset[int]:
@@ -52,15 +49,37 @@ def slots(connection: apsw.Connection) -> frozenset[int]:
         " SELECT (SELECT min(slot) FROM window_index WHERE slot > held.slot) FROM held"
         " WHERE held.slot IS NOT NULL)"
         " SELECT slot FROM held WHERE slot IS NOT NULL UNION SELECT slot FROM window_keys"
+        " UNION SELECT slot FROM passing_reads"
     )
     return frozenset(slot for (slot,) in rows)
 
 
-def forget(connection: apsw.Connection, gone: Collection[int]) -> None:
-    """Remove everything of the slots *gone*, inside a transaction of the caller's."""
+def add_passing(
+    connection: apsw.Connection, epoch: SealedEpoch, reads: Sequence[SealedRead], part: WindowPart
+) -> None:
+    """Store *reads* of *epoch*, which are never sent, with what opens and finds them, inside a transaction of
+    the caller's; again is no error."""
+    connection.executemany(
+        "INSERT INTO passing_reads (read_id, slot, epoch_id, unit_id, wrapped, sealed)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (read_id) DO NOTHING",
+        [
+            (read.read_id, part.slot, epoch.epoch_id, epoch.unit_id, part.wrapped, read.sealed)
+            for read in reads
+        ],
+    )
+    _add_rows(connection, part)
+
+
+def forget(connection: apsw.Connection, gone: Collection[int]) -> int:
+    """Remove everything of the slots *gone*, inside a transaction of the caller's; return how many reads that
+    are never sent went with them."""
+    destroyed = 0
     for slot in gone:
         connection.execute("DELETE FROM window_keys WHERE slot = ?", (slot,))
         connection.execute("DELETE FROM window_index WHERE slot = ?", (slot,))
+        connection.execute("DELETE FROM passing_reads WHERE slot = ?", (slot,))
+        destroyed += connection.changes()
+    return destroyed
 
 
 def has_token(connection: apsw.Connection, slot: int, token: bytes) -> bool:
@@ -102,7 +121,9 @@ class WindowTables:
                 "SELECT sealed, epoch_id, unit_id, sealed_key, slot, wrapped FROM reads"
                 " JOIN epochs ON epochs.number = reads.epoch"
                 " JOIN window_keys ON window_keys.epoch = reads.epoch"
-                " WHERE read_id = ?",
+                " WHERE read_id = ?1"
+                " UNION ALL SELECT sealed, epoch_id, unit_id, x'', slot, wrapped FROM passing_reads"
+                " WHERE read_id = ?1",
                 (read_id,),
             ).fetchall()
         if not row:
@@ -110,3 +131,10 @@ class WindowTables:
         sealed, epoch_id, unit_id, sealed_key, slot, wrapped = row[0]
         epoch = SealedEpoch(epoch_id, unit_id, sealed_key)
         return HeldRead(SealedRead(read_id, epoch_id, sealed), epoch, slot, wrapped)
+
+
+def _add_rows(connection: apsw.Connection, part: WindowPart) -> None:
+    connection.executemany(
+        "INSERT INTO window_index (slot, token, card) VALUES (?, ?, ?) ON CONFLICT (slot, token) DO NOTHING",
+        [(part.slot, token, card) for token, card in part.rows],
+    )

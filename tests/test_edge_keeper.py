@@ -4,19 +4,20 @@ import shutil
 import threading
 from collections import namedtuple
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Queue
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.courier import Courier, KeeperStore
+from edge.courier import LEAST_BATCH_BYTES, Courier, KeeperStore
 from edge.keeper import (
     COMMIT_WITHIN_S,
     MAX_WAITING,
     Acknowledged,
     Flush,
+    Follow,
     Keeper,
     NextBatch,
     Stop,
@@ -73,7 +74,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
             department=department.seal_key.public_key(),
             outbox=outbox,
             state_dir=tmp_path,
-            retention=RetentionConfig(local_window_h=0),
+            retention=RetentionConfig(local_window_h=0, context_images=True),
             sync=SyncConfig(),
             slots=Slots(
                 RetentionConfig(local_window_h=0),
@@ -104,6 +105,17 @@ def test_hit_is_committed_at_once_with_what_waited(bench: Bench) -> None:
     assert bench.keeper.health.stored == 0
     bench.keep(with_hit())
     assert bench.keeper.health.stored == 2
+
+
+def test_scenes_go_first_when_the_disk_runs_short(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    short = RetentionConfig().image_reserve_bytes - 1
+    free_disk(monkeypatch, lambda: short)
+    bench.keep(replace(with_hit(), context=b"\xff\xd8 scene"))
+    assert bench.keeper.health.without_context == 1
+    assert bench.keeper.health.without_image == 0
+    free_disk(monkeypatch, lambda: 10**12)
+    bench.keep(replace(with_hit(), context=b"\xff\xd8 scene"))
+    assert bench.keeper.health.without_context == 1
 
 
 def test_other_read_is_committed_within_a_second(bench: Bench) -> None:
@@ -173,11 +185,9 @@ def test_hit_and_other_read_that_waited_for_room_are_stored_under_keys_of_their_
     free = 10**11
     unit.pass_time(2)
     assert (unit.keeper.counts.queued, len(unit.find("*"))) == (4, 4)
-    batch = unit.acknowledge()
-    assert len(batch.epochs) == 2
-    assert [read.epoch_id for read in batch.reads] == sorted(
-        (read.epoch_id for read in batch.reads), key=batch.reads[0].epoch_id.__ne__
-    )
+    hits, others = unit.acknowledge(), unit.acknowledge()
+    assert [(len(batch.epochs), len(batch.reads)) for batch in (hits, others)] == [(1, 2), (1, 2)]
+    assert hits.epochs != others.epochs
     unit.stop()
 
 
@@ -244,6 +254,65 @@ def test_reads_beyond_the_memory_reserve_are_counted_as_lost(
     for _ in range(MAX_WAITING + 3):
         bench.keep(without_hit())
     assert bench.keeper.health.lost == 3
+
+
+def test_a_rush_of_reads_is_not_lost_while_the_disk_takes_them(bench: Bench) -> None:
+    for _ in range(MAX_WAITING + 3):  # within one second, as after the disk stood still for minutes
+        bench.keeper.handle(without_hit())
+    assert (bench.keeper.health.lost, bench.keeper.health.stored) == (0, MAX_WAITING)
+
+
+def test_scene_that_the_department_has_forbidden_since_is_not_kept(bench: Bench) -> None:
+    bench.keep(replace(with_hit(), context=b"\xff\xd8 scene"))
+    bench.keeper.handle(Follow(RetentionConfig(local_window_h=0)))
+    bench.keep(replace(with_hit(), context=b"\xff\xd8 scene"))
+    upload(bench)
+    assert sorted(record.context for record in bench.department.records.values()) == [
+        b"",
+        b"\xff\xd8 scene",
+    ]
+
+
+def test_what_corrects_a_hit_goes_with_the_hits_and_at_once(bench: Bench) -> None:
+    hit = with_hit()
+    corrected = replace(a_read(), revises=hit.read.read_id)
+    again = replace(a_read(), revises=corrected.read_id)
+    for item in (without_hit(), hit, ReadWithHits(corrected, ()), ReadWithHits(again, ())):
+        bench.keeper.handle(item)
+    assert (bench.keeper.counts.queued, bench.keeper.counts.hits) == (4, 3)
+    reply: Queue[Batch | StoreError | None] = Queue()
+    bench.keeper.handle(NextBatch(reply, hits=True))
+    batch = reply.get_nowait()
+    assert isinstance(batch, Batch)
+    assert [read.read_id for read in batch.reads] == [
+        hit.read.read_id,
+        corrected.read_id,
+        again.read_id,
+    ]
+
+
+def test_batch_that_is_too_much_for_the_network_comes_again_in_halves(bench: Bench) -> None:
+    for _ in range(40):
+        bench.keep(with_hit())
+    store = KeeperStore(bench.keeper.queue)
+    thread = threading.Thread(target=bench.keeper.run, args=(lambda: None,))
+    thread.start()
+    try:
+        whole = store.next_batch()
+        assert whole is not None and len(whole.reads) == 40
+        size = sum(len(read.sealed) for read in whole.reads)
+        assert store.cut(whole.batch_id, size // 2)
+        half = store.next_batch()
+        assert half is not None
+        assert sum(len(read.sealed) for read in half.reads) <= max(size // 2, LEAST_BATCH_BYTES)
+        assert [read.read_id for read in half.reads] == [read.read_id for read in whole.reads][
+            : len(half.reads)
+        ]
+        assert not store.cut(whole.batch_id, 1)  # it is no more
+    finally:
+        bench.keeper.queue.put(Stop())
+        thread.join(10)
+    assert bench.keeper.counts.queued == 40
 
 
 def upload(bench: Bench) -> Courier:
