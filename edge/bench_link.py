@@ -28,12 +28,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def slow_link(to_port: int, mbit: float) -> Iterator[Link]:
+def slow_link(to_port: int, mbit: float, *, port: int = 0) -> Iterator[Link]:
     """Give a link to *to_port* of this machine over which *mbit* million bits a second come back, for all
-    connections together."""
+    connections together. *port* is where it is; 0: a free one."""
     pace = _Pace(mbit * 1e6 / 8)
     ending = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", port)) as listening:
         listening.settimeout(_LOOK_S)
         accepting = threading.Thread(target=_accept, args=(listening, to_port, pace, ending))
         accepting.start()

@@ -61,6 +61,9 @@ class _Store:
     def set_aside(self, batch_id: str, why: str) -> None:
         raise BenchUnavailableError(f"upload: the server refused batch {batch_id}: {why}")
 
+    def cut(self, batch_id: str, limit_bytes: int) -> bool:
+        return self.outbox.cut(batch_id)
+
 
 def bench_upload() -> dict[str, float]:
     """Return reads a second, and their size. Raises BenchUnavailableError where the server does not run."""

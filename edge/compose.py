@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from random import SystemRandom
+from threading import Event
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
@@ -21,9 +22,13 @@ from edge.book_courier import BookCourier
 from edge.cameras import CameraBank
 from edge.clock import SystemClock
 from edge.config import HOTLIST_FOLDER, UPDATES_FOLDER, URGENT_FOLDER, Config
+from edge.connections import connections_of, follow
+from edge.contexts import Contexts
 from edge.courier import Courier, KeeperStore
 from edge.errors import ConfigInvalidError, LogUnwritableError
+from edge.hit_courier import hit_courier_of
 from edge.hotlists import HotlistDesk, LostTrust, Publishes
+from edge.incident import Incidents
 from edge.keeper import Keeper
 from edge.lists import Lists
 from edge.local_entries import book_in
@@ -36,6 +41,9 @@ from edge.page_desk import Desk
 from edge.page_lockouts import Lockouts
 from edge.parts import Parts
 from edge.pipeline import Pipeline
+from edge.presence import Presence, equipment
+from edge.profiles import Profiles
+from edge.roads import Roads
 from edge.roster import RosterStore
 from edge.sightings import Sightings
 from edge.status import run_dir
@@ -53,6 +61,7 @@ from hotlist_cache.policy import AlertPolicy
 from hotlist_cache.store import HotlistStore
 from recognizer.onnx import Recognizer
 from recognizer.track import Tracker
+from sync.config import RetentionConfig
 from sync.errors import DiskFullError, OutboxCorruptError, TrustLostError
 from sync.https import HttpsTransport
 from sync.mqtt import MqttLink
@@ -114,6 +123,9 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
     state_dir, folder = _state(config.unit.state_dir), run_dir(config.unit)
     clock = SystemClock(state_dir)
     alarms: SimpleQueue[str] = SimpleQueue()
+    profiles = Profiles(config, keys.storage, alarm=alarms.put)
+    config = profiles.config
+    hit_stored = Event()
     recognizer = Recognizer.open(config.recognizer)
     with ExitStack() as opened:
         # Live cameras' processes start with the first frame asked for; only recordings are opened here.
@@ -155,38 +167,79 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         access_log, log_fault = _access_log(config, keys, clock)
         if access_log is not None:
             opened.callback(access_log.close)
-        keeper = _keeper(config, keys.department, outbox, slots=slots, clock=clock, alarms=alarms)
+        keeper = _keeper(
+            config,
+            keys.department,
+            outbox,
+            slots=slots,
+            clock=clock,
+            alarms=alarms,
+            hit_stored=hit_stored.set,
+        )
         files = TlsFiles(keys.tls_authority, keys.tls_certificate, keys.tls_key)
-        transport = HttpsTransport(config.sync, files) if config.sync.server_url else None
-        publisher = HttpsTransport(config.sync, files) if config.sync.server_url else None
+        connections = connections_of(config, files, keeper, clock)
+        profiles.use = partial(follow, keeper.queue, sightings, connections.roads)
         rosters = RosterStore(state_dir, keys.storage)
-        desk = _desk(config, keys, clock, folder, lists, rosters=rosters, listed_anew=listed_anew)
+        desk = _desk(
+            config,
+            keys,
+            clock,
+            folder,
+            lists,
+            rosters=rosters,
+            listed_anew=listed_anew,
+            roads=connections.roads,
+            profiles=profiles,
+        )
         desk.load()
         link = _link(config, files, desk) if config.mqtt.host else None
         board = Board()
+        incidents = Incidents(access_log, clock)
         page, page_fault = _page(
-            config, keys, clock, rosters=rosters, access_log=access_log, board=board, window=window
+            config,
+            keys,
+            clock,
+            rosters=rosters,
+            access_log=access_log,
+            board=board,
+            window=window,
+            incidents=incidents,
+            retention=lambda: profiles.config.retention,
         )
         opened.pop_all()
+    transport, hit_transport = connections.transport, connections.hit_transport
     return Parts(
         unit_id=config.unit.id,
         run_dir=folder,
         clock=clock,
         bank=bank,
         pipeline=pipeline,
+        contexts=Contexts() if config.retention.context_images else None,
+        incidents=incidents,
         keeper=keeper,
         alarms=alarms,
         transport=transport,
         courier=None
         if transport is None
-        else _courier(config, keys, keeper, transport, clock, access_log=access_log),
-        publisher=publisher,
+        else _courier(config, keys, keeper, transport, clock, access_log=access_log, roads=connections.roads),
+        hit_courier=None
+        if hit_transport is None
+        else hit_courier_of(config, keys, keeper.queue, https=hit_transport, link=link, clock=clock),
+        hit_transport=hit_transport,
+        hit_stored=hit_stored,
+        roads=connections.roads,
+        pacing=connections.pacing,
+        profiles=profiles,
+        publisher=connections.publisher,
         lists=lists,
         sightings=sightings,
         window=window,
         past=past,
         desk=desk,
         link=link,
+        presence=Presence(
+            equipment(recognizer.pack), clock, None if transport is None else transport.send_status
+        ),
         sounder=Sounder(config.alerts, wav_folder(config.alerts, folder)),
         notifier=Notifier(os.environ),
         board=board,
@@ -222,6 +275,8 @@ def _page(
     access_log: AccessLog | None,
     board: Board,
     window: Window,
+    incidents: Incidents,
+    retention: Callable[[], RetentionConfig],
 ) -> tuple[PageServer | None, str]:
     """Return the officers' page, or why there is none; both empty where the configuration wants none."""
     if not config.page.enabled or access_log is None:
@@ -236,13 +291,14 @@ def _page(
     desk = Desk(
         unit_id=config.unit.id,
         config=config.page,
-        accounts=Accounts(rosters, lockouts, access_log, config.page, clock),
+        accounts=Accounts(rosters, lockouts, access_log, config.page, clock, ended=incidents.end_of_shift),
         log=access_log,
         board=board,
         window=window,
         book=lambda: book_in(folder, keys.storage),
         clock=clock,
-        window_h=config.retention.local_window_h,
+        incidents=incidents,
+        retention=retention,
     )
     return PageServer(desk, keys.page_certificate, keys.page_key), ""
 
@@ -265,7 +321,9 @@ def _outbox(path: Path, alarms: "SimpleQueue[str]") -> Outbox:
         alarms.put("The read store was damaged and set aside. Tell the technician")
         outbox = open_outbox(path)
     # What the server refused is tried again in new batches: who restarts the unit has seen to the cause.
-    if released := outbox.release_refused():
+    with outbox.condemning():
+        released = outbox.release_refused()
+    if released:
         log.warning("batch.released", reads=released)
     return outbox
 
@@ -284,6 +342,7 @@ def _keeper(
     slots: Slots,
     clock: SystemClock,
     alarms: "SimpleQueue[str]",
+    hit_stored: Callable[[], None],
 ) -> Keeper:
     return Keeper(
         unit_id=config.unit.id,
@@ -295,6 +354,7 @@ def _keeper(
         slots=slots,
         clock=clock,
         alarm=alarms.put,
+        hit_stored=hit_stored,
     )
 
 
@@ -306,11 +366,12 @@ def _courier(
     clock: SystemClock,
     *,
     access_log: AccessLog | None,
+    roads: Roads,
 ) -> Courier:
     session = Session(config.sync, SystemRandom().random)
     upload = Upload(
         session,
-        KeeperStore(keeper.queue),
+        KeeperStore(keeper.queue, hits=False, limit_bytes=lambda: roads.batch_bytes),
         transport,
         unit_id=config.unit.id,
         unit_key=keys.signing,
@@ -328,7 +389,7 @@ def _courier(
         clock=lambda: clock.now().utc,
     )
     if access_log is None:
-        return Courier(upload, session, clock, book)
+        return Courier(upload, session, clock, book, may_send=lambda: roads.carries_all_reads)
     log_courier = LogCourier(
         access_log,
         config.unit.state_dir,
@@ -340,7 +401,7 @@ def _courier(
         storage_key=keys.storage,
         clock=lambda: clock.now().utc,
     )
-    return Courier(upload, session, clock, book, log_courier)
+    return Courier(upload, session, clock, book, log_courier, may_send=lambda: roads.carries_all_reads)
 
 
 def _desk(
@@ -352,6 +413,8 @@ def _desk(
     *,
     rosters: RosterStore,
     listed_anew: Callable[[Sequence[str]], None],
+    roads: Roads,
+    profiles: Profiles,
 ) -> HotlistDesk:
     folder = config.unit.state_dir / HOTLIST_FOLDER
     updates = config.unit.state_dir / UPDATES_FOLDER
@@ -371,6 +434,8 @@ def _desk(
         put_in_force=lists.use,
         listed_anew=listed_anew,
         rosters=rosters,
+        carried=lambda: roads.lists,
+        profiles=profiles,
     )
 
 

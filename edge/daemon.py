@@ -3,6 +3,7 @@
     cameras (a process each) -> models thread -> main thread: tone and speech
                                       |
                                       +-> keeper thread (the store's one writer) <-> upload thread -> server
+                                      |                                          <-> hits' thread  -> the same
                                       |                                              broker thread -> MQTT
                                       +-> the board <- page thread: the laptop's browser
 
@@ -10,6 +11,7 @@ Threads share queues of values, and health values that one thread replaces and o
 its queue before the read goes into the keeper's: it sounds before anything is sealed, stored or sent.
 """
 
+import dataclasses
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,13 +25,13 @@ from edge.alerts import Sounding
 from edge.errors import DaemonFailedError
 from edge.keeper import Flush, Stop
 from edge.parts import Parts
-from edge.pipeline import Step, marked
+from edge.pipeline import ReadWithHits, Step, marked
 from edge.reckoning import Driven, transfer_health, whole_status
 from edge.status import Status, write_status
 from edge.updating import bring_updates
 from edge.worker import Worker
 from hotlist_cache.entry import Priority
-from hotlist_cache.hit import Alert, Correction
+from hotlist_cache.hit import Alert, Correction, Outcome
 from sync.errors import NotTrustedError, RefusedError, UnreachableError
 from sync.transfer_clock import TransferLevel, transfer_clock
 
@@ -75,11 +77,13 @@ class Daemon:
         self._keeper = Worker("keeper", self._run_keeper, 60.0)
         # A dripping server is given up after minutes; that must not look like a stuck unit.
         self._upload = Worker("upload", self._run_upload, 900.0)
+        self._hits = Worker("hits", self._run_hits, 900.0)
         self._updates = Worker("updates", self._run_updates, 900.0)
-        self._broker = Worker("broker", self._run_broker, 60.0)
+        # A name that no server answers for, then several addresses that nobody is at: more than a minute.
+        self._broker = Worker("broker", self._run_broker, 180.0)
         self._workers = [self._models, self._keeper]
         if parts.courier is not None:
-            self._workers.append(self._upload)
+            self._workers += [self._upload, self._hits]
         self._workers.append(self._updates)
         if parts.link is not None:
             self._workers.append(self._broker)
@@ -186,8 +190,10 @@ class Daemon:
     def _tell_status(self) -> Status:
         parts = self._parts
         parts.lists.look()
+        parts.incidents.look()
+        self._look_at_network()
         now = parts.clock.now()
-        transfer = transfer_health(parts.courier, parts.keeper, now.utc)
+        transfer = transfer_health(parts.courier, parts.keeper, now.utc, parts.hit_courier, parts.roads)
         self._warn_of_transfer(transfer_clock(parts.keeper.counts.oldest, now.utc).level)
         status = whole_status(
             unit_id=parts.unit_id,
@@ -203,8 +209,11 @@ class Daemon:
             corrected=self._corrected_count,
             latencies_ms=self.latencies_ms,
             faults=(*self._faults.values(), *self._other_faults()),
+            profile=parts.profiles.versions,
+            incident=parts.incidents.current,
         )
         write_status(parts.run_dir, status)
+        parts.presence.see(status, now)
         parts.board.put_status(status)
         if all(self._lively(worker) for worker in self._workers):
             parts.notifier.watchdog()
@@ -218,8 +227,19 @@ class Daemon:
         courier = self._parts.courier
         sent = () if courier is None else (courier.book_fault, courier.log_fault)
         page = "" if self._parts.page is None else self._parts.page.fault
-        faults = (broker, self._parts.lists.last_error, *sent, page, *self._parts.page_faults)
+        profiles = self._parts.profiles.fault
+        faults = (broker, self._parts.lists.last_error, *sent, profiles, page, *self._parts.page_faults)
         return tuple(fault for fault in faults if fault)
+
+    def _look_at_network(self) -> None:
+        if self._parts.roads.look():
+            # What waited for this network goes now; what failed over the last one is worth another try.
+            for connection in (self._parts.transport, self._parts.hit_transport, self._parts.publisher):
+                if connection is not None:
+                    connection.renew()
+            self._wake_upload.set()
+            self._parts.hit_stored.set()
+            self._parts.desk.look_soon()
 
     def _warn_of_transfer(self, level: TransferLevel) -> None:
         if level > self._level:
@@ -265,6 +285,7 @@ class Daemon:
         self._parts.keeper.queue.put(Flush(done))
         done.get(timeout=SHUTDOWN_LIMIT_S)
         self._wake_upload.set()
+        self._parts.hit_stored.set()
 
     def _shut_down(self) -> None:
         """End the threads in the order of the reads' way, so that nothing read is left behind."""
@@ -274,6 +295,8 @@ class Daemon:
         ended = self._models.join(SHUTDOWN_LIMIT_S)
         self._upload_stopping.set()
         self._wake_upload.set()
+        parts.hit_stored.set()
+        parts.pacing.stop()
         parts.desk.wake()
         for worker in self._workers:
             if worker is not self._keeper:
@@ -290,7 +313,7 @@ class Daemon:
         parts.sounder.close()
         if parts.access_log is not None and not self._page.alive:
             parts.access_log.close()
-        for connection in (parts.transport, parts.publisher):
+        for connection in (parts.transport, parts.hit_transport, parts.publisher):
             if connection is not None:
                 connection.close()
         parts.clock.keep_floor()
@@ -315,7 +338,10 @@ class Daemon:
                 if frame is not None:
                     last = frame.moment
                     taken_up_ns = parts.clock.now().monotonic_ns
-                    self._carry(parts.pipeline.step(frame), taken_up_ns)
+                    step = parts.pipeline.step(frame)
+                    if parts.contexts is not None:
+                        parts.contexts.see(frame, step.candidates)
+                    self._carry(step, taken_up_ns)
                 elif parts.bank.finished:
                     break
         finally:
@@ -333,9 +359,16 @@ class Daemon:
             self._told.put(Told(alert, taken_up_ns))
         for item in step.reads:
             self._parts.sightings.remember(item.read)
-            self._parts.keeper.queue.put(item)
+            marked_item = dataclasses.replace(self._with_scene(item), incident=self._parts.incidents.mark())
+            self._parts.keeper.queue.put(marked_item)
         now_ns = self._parts.clock.now().monotonic_ns
         self._driven = self._driven.stepped(step, taken_up_ns, now_ns)
+
+    def _with_scene(self, item: ReadWithHits) -> ReadWithHits:
+        contexts = self._parts.contexts
+        if contexts is None or not any(hit.outcome is not Outcome.NONE for hit in item.hits):
+            return item
+        return dataclasses.replace(item, context=contexts.of(item.read))
 
     # -- the keeper, upload and broker threads --
 
@@ -349,12 +382,29 @@ class Daemon:
     def _run_upload(self, worker: Worker) -> None:
         courier = self._parts.courier
         assert courier is not None  # the thread is only started with one
-        while not self._upload_stopping.is_set():
+
+        def beat() -> None:
             worker.beat_ns = self._parts.clock.now().monotonic_ns
+
+        self._parts.pacing.alive = beat
+        while not self._upload_stopping.is_set():
+            beat()
             wait_s = min(courier.work(), UPLOAD_LOOK_S)
+            link = self._parts.link
+            self._parts.presence.bring(told=link is not None and link.connected)
             if self._wake_upload.wait(wait_s):
                 self._wake_upload.clear()
                 courier.hurry()
+
+    def _run_hits(self, worker: Worker) -> None:
+        parts = self._parts
+        courier = parts.hit_courier
+        assert courier is not None  # the thread is only started with one
+        while not self._upload_stopping.is_set():
+            worker.beat_ns = parts.clock.now().monotonic_ns
+            if parts.hit_stored.wait(min(courier.work(), UPLOAD_LOOK_S)):
+                parts.hit_stored.clear()
+                courier.look_again()
 
     def _run_updates(self, worker: Worker) -> None:
         parts = self._parts
@@ -375,7 +425,8 @@ class Daemon:
         assert link is not None  # the thread is only started with one
         while not self._upload_stopping.is_set():
             worker.beat_ns = self._parts.clock.now().monotonic_ns
-            link.publish_status(self._presence())
+            if document := self._parts.presence.document:
+                link.publish_status(document)
             link.step(BROKER_LOOK_S)
             if not link.connected:
                 self._upload_stopping.wait(BROKER_LOOK_S)
@@ -389,13 +440,3 @@ class Daemon:
             worker.beat_ns = self._parts.clock.now().monotonic_ns
 
         page.run(beat, self._upload_stopping.is_set)
-
-    def _presence(self) -> dict[str, object]:
-        """What the department sees of the unit: changes seldom, names no plate and no place."""
-        parts = self._parts
-        return {
-            "hotlist": parts.desk.sequence,
-            "recording": parts.keeper.health.recording,
-            "cameras": {camera.name: camera.state for camera in self._driven.cameras},
-            "transfer": transfer_health(parts.courier, parts.keeper, parts.clock.now().utc).level,
-        }

@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 from camera.config import CameraConfig
 from camera.errors import CameraError
 from edge.cameras import CameraBank
-from edge.clock import SystemClock
+from edge.clock import LinuxKernel, SystemClock
 from edge.config import Config
-from edge.errors import VaultLockedError
+from edge.errors import EdgeError, VaultLockedError
+from edge.profiles import Profiles
+from edge.status import read_status, run_dir
 from edge.vault import Keys, unlock
 from recognizer.errors import ModelInvalidError
 from recognizer.manifest import load_pack
@@ -48,6 +50,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _keys_finding(config)
     yield _disk(config)
     yield _outbox(config)
+    yield _profiles(config)
     yield _models(config)
     for camera in config.cameras:
         yield _camera(camera, config)
@@ -55,6 +58,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _clock(config)
     yield from _sound(config)
     yield _department(config)
+    yield from _incident(config)
 
 
 def _keys_finding(config: Config) -> Finding:
@@ -96,6 +100,19 @@ def _outbox(config: Config) -> Finding:
     counts = outbox.counts()
     outbox.close()
     return Finding("store", Verdict.OK, f"{counts.queued} reads wait for transfer")
+
+
+def _profiles(config: Config) -> Finding:
+    try:
+        profiles = Profiles(config, unlock(config.unit.keys_dir).storage)
+    except VaultLockedError as error:
+        return Finding("settings", Verdict.FAILURE, str(error))
+    if profiles.fault:
+        return Finding("settings", Verdict.FAILURE, f"{profiles.fault}; connect the unit to the department")
+    held = profiles.versions
+    return Finding(
+        "settings", Verdict.OK, f"of the department: {held}" if held else "the unit's own file alone"
+    )
 
 
 def _models(config: Config) -> Finding:
@@ -176,6 +193,18 @@ def _department(config: Config) -> Finding:
     return Finding(
         "department", Verdict.OK, f"{host}:{port} is the department's, and knows this unit's certificate"
     )
+
+
+def _incident(config: Config) -> Iterator[Finding]:
+    """Only a running daemon has one: it ends with the daemon."""
+    kernel = LinuxKernel()
+    try:
+        status = read_status(run_dir(config.unit), kernel.monotonic_ns(), kernel.boot_id())
+    except EdgeError:
+        return
+    if status.incident:
+        left = f"{status.incident_left_min:.0f} min left; stopping the daemon ends it"
+        yield Finding("incident", Verdict.WARNING, f"{status.incident}: reads carry it, {left}")
 
 
 def _unreachable(host: str, port: int) -> str:

@@ -18,6 +18,7 @@ import structlog
 
 from edge.clock import Clock
 from edge.errors import RosterRefusedError
+from edge.profiles import Profiles
 from edge.roster import RosterStore
 from edge.status import HotlistHealth
 from hotlist_cache.applying import added_plates
@@ -27,7 +28,9 @@ from hotlist_cache.errors import HotlistError, SnapshotRejectedError
 from hotlist_cache.snapshot import Snapshot
 from hotlist_cache.store import HotlistStore
 from sync.errors import NotPublishedError, RefusedError, SyncError, TrustLostError
+from sync.networks import Lists
 from sync.trust import TrustState
+from sync.trust_check import TIMESTAMP
 from sync.trust_fetch import Progress
 from sync.trust_source import Source, ToldSource
 from sync.trust_values import DELTA_KIND, LIST_PATH, ROSTER_PATH, URGENT_PATH, Target, Trusted
@@ -96,10 +99,17 @@ class HotlistDesk:
         put_in_force: Callable[[Snapshot | None, Snapshot | None], None],
         listed_anew: Callable[[Sequence[str]], None] = lambda plates: None,
         rosters: RosterStore | None = None,
+        carried: Callable[[], Lists] = lambda: Lists.ALL,
+        profiles: Profiles | None = None,
     ) -> None:
         """*scratch* is a folder for a download on its way; *put_in_force* is given the list and the urgent
         one, None for a list that the unit does not have; *listed_anew* is told the plates that a change or
-        an urgent list brings; *rosters* keeps who may log in, None where nobody does."""
+        an urgent list brings; *rosters* keeps who may log in, None where nobody does; *carried* says
+        what the network in use may bring; *profiles* keeps the department's settings."""
+        self._carried = carried
+        self._profiles = profiles
+        self.held_back = 0
+        """The list that waits for another network; 0: none does."""
         self._rosters = rosters
         self._listed_anew = listed_anew
         self.last_error = ""
@@ -205,21 +215,28 @@ class HotlistDesk:
             last_error=self.last_error,
             urgent_entries=0 if self._urgent_list is None else self._urgent_list.header.count,
             publication=trust.line,
+            publication_version=trust.versions.get(TIMESTAMP, 0),
             alarm=trust.alarm,
             received_bytes=self.received_bytes,
             wanted_bytes=self.wanted_bytes,
+            held_back=self.held_back,
         )
         if self._list is None:
             return replace(told, last_error=self.last_error or "no hotlist yet: connect to the department")
         header = self._list.header
-        age = now - header.issued_at
         return replace(
             told,
             sequence=header.sequence,
             entries=header.count,
-            age_h=age / timedelta(hours=1),
-            stale=age > timedelta(hours=self._config.max_age_h) or now >= header.expires_at,
+            age_h=(now - header.issued_at) / timedelta(hours=1),
+            stale=self._stale(self._list, now),
         )
+
+    def _stale(self, held: Snapshot | None, now: datetime) -> bool:
+        if held is None:
+            return True
+        age = now - held.header.issued_at
+        return age > timedelta(hours=self._config.max_age_h) or now >= held.header.expires_at
 
     def _bring_up_to_date(self, source: Source, now: datetime) -> None:
         if (timestamp := self._timestamp) is not None:
@@ -234,6 +251,8 @@ class HotlistDesk:
             trusted = self._updates.refresh(source, now)
         self._bring_urgent(source, trusted, now)
         self._bring_roster(source, trusted, now)
+        if self._profiles is not None:
+            self._profiles.bring(trusted, lambda target: self._fetched(source, target, now))
         self._bring_list(source, trusted, now)
         for part in self._scratch.glob(".hotlist-*.part"):
             part.unlink()  # of what was replaced before it came whole
@@ -265,6 +284,13 @@ class HotlistDesk:
     def _bring_list(self, source: Source, trusted: Trusted, now: datetime) -> None:
         whole = trusted.targets.get(LIST_PATH)
         deltas = {target.label.base: target for target in trusted.of_kind(DELTA_KIND)}
+        carried = Lists.ALL if self._stale(self._list, now) else self._carried()
+        self.held_back = 0
+        if carried is Lists.URGENT and (_chain(deltas, self.sequence) or _newer(whole, self.sequence)):
+            self.held_back = max(
+                target.label.sequence for target in (*deltas.values(), *([whole] if whole else []))
+            )
+            return
         if chain := _chain(deltas, self.sequence):
             try:
                 data = [self._fetched(source, target, now, overtakable=True) for target in chain]
@@ -273,7 +299,10 @@ class HotlistDesk:
                 return
             except (DeltaNotForThisListError, SnapshotRejectedError) as error:
                 log.warning("hotlist.delta_refused", why=str(error))
-        if whole is not None and whole.label.sequence > self.sequence:
+        if whole is not None and _newer(whole, self.sequence):
+            if carried is not Lists.ALL and not whole.label.urgent:
+                self.held_back = whole.label.sequence
+                return
             before = self._list
             self._use(self._store.install(self._fetched(source, whole, now, overtakable=True), now))
             self._tell_added(before)
@@ -332,6 +361,10 @@ def _plates(snapshot: Snapshot | None) -> set[str]:
     if snapshot is None:
         return set()
     return {snapshot.body.pattern(number) for number in range(snapshot.body.entries)}
+
+
+def _newer(target: Target | None, sequence: int) -> bool:
+    return target is not None and target.label.sequence > sequence
 
 
 def _chain(deltas: dict[int | None, Target], sequence: int) -> Sequence[Target]:

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from edge import page_entries, page_hits, page_login, page_lookup, page_status
+from edge import page_entries, page_hits, page_incident, page_login, page_lookup, page_status
 from edge.errors import LogUnwritableError
 from edge.logs import describe
 from edge.page_desk import SESSION_COOKIE, Desk, LockedError, LoginNeededError, NotPermittedError, shown
@@ -52,6 +52,7 @@ def page_app(desk: Desk) -> Starlette:
             *page_hits.ROUTES,
             *page_lookup.ROUTES,
             *page_entries.ROUTES,
+            *page_incident.ROUTES,
             *page_status.ROUTES,
             Route("/favicon.ico", _no_icon),
             Route("/static/{name}", _static),

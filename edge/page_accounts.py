@@ -9,6 +9,7 @@ Sessions live in memory: a unit that starts anew asks for the password anew.
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hmac import compare_digest
@@ -68,14 +69,23 @@ class Accounts:
     """Logins of one unit. Not for several threads: the page's thread alone has it."""
 
     def __init__(
-        self, rosters: HoldsRoster, lockouts: Lockouts, log: AccessLog, config: PageConfig, clock: Clock
+        self,
+        rosters: HoldsRoster,
+        lockouts: Lockouts,
+        log: AccessLog,
+        config: PageConfig,
+        clock: Clock,
+        *,
+        ended: Callable[[str], None] = lambda name: None,
     ) -> None:
+        """*ended* is told the name of each person whose session is over, by whatever way."""
         self._rosters = rosters
         self._lockouts = lockouts
         self._log = log
         self._config = config
         self._clock = clock
         self._sessions: dict[bytes, Session] = {}
+        self._ended = ended
         self._nobody: tuple[str, str] = ("", "")
 
     @property
@@ -127,7 +137,10 @@ class Accounts:
         why = "timeout" if over else self.closed or _closed(user, session.role, now.utc)
         if why:
             del self._sessions[digest]
-            self._log.append(Deed(session.name, session.role.value, "session.end", detail={"why": why}))
+            try:
+                self._log.append(Deed(session.name, session.role.value, "session.end", detail={"why": why}))
+            finally:
+                self._ended(session.name)
             return None
         idle_ns = self._config.idle_lock_min * 60e9
         if not session.locked and idle_ns and now.monotonic_ns - session.used_ns >= idle_ns:
@@ -166,7 +179,10 @@ class Accounts:
     def log_out(self, token: str, summary: dict[str, str]) -> None:
         """End the session; *summary* goes into the log. Raises LogUnwritableError, and it is over."""
         if (session := self._sessions.pop(_digest(token), None)) is not None:
-            self._log.append(Deed(session.name, session.role.value, "logout", detail=summary))
+            try:
+                self._log.append(Deed(session.name, session.role.value, "logout", detail=summary))
+            finally:
+                self._ended(session.name)
 
     def _proved(self, name: str, password: str, action: str) -> RosterUser:
         """Return who *name* and *password* are of. Raises LoginRefusedError, after an entry of the log."""

@@ -24,6 +24,9 @@ class PageConfig:
     look_up_most: int = 25
     """Reads that one look-up shows, each with its picture."""
 
+    incident_hours: float = 4.0
+    """For how long reads carry an incident's number, if the officer does not say otherwise."""
+
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ValueError("port must be 0 (any free one) to 65535")
@@ -38,3 +41,5 @@ class PageConfig:
             raise ValueError("lockout_failures must be at least 1, lockout_min above 0")
         if not 1 <= self.look_up_most <= 200:
             raise ValueError("look_up_most must be 1 to 200")
+        if not 0.25 <= self.incident_hours <= 12:
+            raise ValueError("incident_hours must be 0.25 to 12")

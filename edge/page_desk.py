@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from edge.access_log import AccessLog
 from edge.clock import Clock
+from edge.incident import Incidents
 from edge.page_accounts import Accounts, Session, same_secret
 from edge.page_board import Board
 from edge.page_config import PageConfig
@@ -23,6 +24,7 @@ from hotlist_cache.hit import Alert
 from hotlist_cache.local import LocalBook
 from hotlist_cache.verification import Ladder
 from sync.access_log import Deed
+from sync.config import RetentionConfig
 from sync.purposes import label_of
 from sync.roster import Role
 
@@ -61,8 +63,10 @@ class Desk:
     book: Callable[[], AbstractContextManager[LocalBook]]
     """Gives the officers' entries, loaded, which nobody else may change meanwhile."""
     clock: Clock
-    window_h: float
-    """How far back a look-up can reach."""
+    incidents: Incidents
+    """What reads carry now."""
+    retention: Callable[[], RetentionConfig]
+    """How reads are kept now: a profile may change it in the middle of a shift."""
     ladders: dict[str, Ladder] = field(default_factory=dict)
     """By hit id."""
 
@@ -124,6 +128,7 @@ def shown(
         "purpose_label": label_of,
         "idle_s": int(desk.config.idle_lock_min * 60),
         "version": desk.board.shown.version,
+        "incident": desk.incidents.current,
     }
     return page(template, status, **common, **values)
 
@@ -136,6 +141,7 @@ MAY: dict[str, frozenset[Role]] = {
     "entries": _PATROL | {Role.ADMIN, Role.AUDITOR},
     "change entries": _PATROL,
     "approve": frozenset({Role.SUPERVISOR}),
+    "incident": _PATROL,
     "status": ANYBODY,
     "log": frozenset({Role.ADMIN, Role.AUDITOR}),
 }

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from edge.page_desk import Visit, see, visited
 from edge.window import WindowRead
+from sync.config import RetentionConfig
 from sync.errors import DiskFullError, OutboxCorruptError
 from sync.purposes import PURPOSES, checked_case
 
@@ -59,7 +60,7 @@ def search(visit: Visit, _: Request) -> Response:
             )
         found = desk.window.search(
             text,
-            since=now - timedelta(hours=desk.window_h),
+            since=now - timedelta(hours=desk.retention().local_window_h),
             until=now + timedelta(minutes=1),
             limit=desk.config.look_up_most + 1,
         )
@@ -116,5 +117,22 @@ def _page(
         asked=asked,
         more=more,
         message=message,
-        window_h=visit.desk.window_h,
+        reaches=reaches(visit.desk.retention()),
+        never_sent=not visit.desk.retention().transfer_non_hits,
     )
+
+
+def reaches(retention: RetentionConfig) -> str:
+    """Return how far back a look-up reaches, as "the last 24 hours"."""
+    whole_s, others_s = retention.window_s(hit=True), retention.window_s(hit=False)
+    if others_s == whole_s:
+        return f"the last {_span(whole_s)}"
+    if not others_s:
+        return f"the last {_span(whole_s)}, hits alone"
+    return f"the last {_span(whole_s)}, those without a hit of the last {_span(others_s)}"
+
+
+def _span(seconds: int) -> str:
+    if seconds >= 2 * 3600 and seconds % 3600 == 0:
+        return f"{seconds // 3600} hours"
+    return f"{seconds // 60} minutes"

@@ -5,7 +5,7 @@ a hit may become an alert. Nothing here touches a device, the disk, the network,
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -52,6 +52,10 @@ class ReadWithHits:
 
     read: PlateRead
     hits: tuple[HotlistHit, ...]
+    context: bytes = field(default=b"", repr=False)
+    """JPEG of the scene; of hits alone, where it is wanted."""
+    incident: str = ""
+    """Number of the incident that was on as the read was made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ from camera.frame import Frame, Moment, TimeQuality
 from edge.alerts import SoundStatus
 from edge.cameras import CameraState, CameraStatus
 from edge.courier import Courier
+from edge.incident import Incident
 from edge.keeper import Keeper
 from edge.pipeline import Step
+from edge.roads import Roads
 from edge.status import CameraHealth, HotlistHealth, Status, StoreHealth, TransferHealth
 from sync.transfer_clock import TransferLevel, transfer_clock
 
@@ -79,11 +81,29 @@ class Driven:
         return (self.frames - frames) / elapsed_s if elapsed_s > 0.5 else 0.0
 
 
-def transfer_health(courier: Courier | None, keeper: Keeper, now: datetime) -> TransferHealth:
-    """Return how the transfer stands at *now* (aware UTC)."""
+def transfer_health(
+    courier: Courier | None,
+    keeper: Keeper,
+    now: datetime,
+    hits: Courier | None = None,
+    roads: Roads | None = None,
+) -> TransferHealth:
+    """Return how the transfer stands at *now* (aware UTC); *hits* is the courier of hits."""
     counts = keeper.counts
     clock = transfer_clock(counts.oldest, now)
     base = TransferHealth(last_error="no server is configured") if courier is None else courier.health
+    if hits is not None:
+        # Where only hits go now, what was once reached over another network says nothing any more.
+        if roads is not None and not roads.carries_all_reads and hits.health.last_error:
+            base = dataclasses.replace(base, connected=False, last_error="")
+        base = dataclasses.replace(
+            base,
+            uploaded=base.uploaded + hits.health.uploaded,
+            connected=base.connected or hits.health.connected,
+            last_error=base.last_error or hits.health.last_error,
+        )
+    if courier is not None and roads is not None:
+        base = dataclasses.replace(base, network=roads.network, waits_for=roads.waits_for)
     return dataclasses.replace(
         base,
         queued=counts.queued,
@@ -110,6 +130,8 @@ def whole_status(
     corrected: int,
     latencies_ms: Sequence[float],
     faults: Sequence[str],
+    profile: str = "",
+    incident: Incident | None = None,
 ) -> Status:
     """Return the unit's status at *now*."""
     over = bool(driven.cameras) and all(c.state == CameraState.FINISHED for c in driven.cameras)
@@ -133,7 +155,10 @@ def whole_status(
         transfer=transfer,
         store=store,
         sound="sound device" if sound.output == "device" else f"WAV files in {wav_dir}",
+        incident="" if incident is None else incident.number,
+        incident_left_min=0.0 if incident is None else incident.left_min(now.monotonic_ns),
         faults=(*faults, *_faults(driven, hotlist, transfer, store, sound)),
+        profile=profile,
     )
 
 

@@ -34,6 +34,10 @@ class Sealed:
     wrapped: bytes = field(repr=False)
     rows: tuple[tuple[bytes, bytes], ...] = field(repr=False)
     """Of the window's index."""
+    hit: bool = False
+    """It goes before others: a hit, or what corrects one."""
+    passing: bool = False
+    """It is never sent, and the epoch's key stands nowhere but in `wrapped`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class _Epoch:
     slot: Slot | None
     wrapped: bytes = field(repr=False)
     since_ns: int
+    passing: bool = False
 
 
 class Sealing:
@@ -59,17 +64,33 @@ class Sealing:
         """*has_token* says whether a token stands in the stored index of a slot."""
         self._unit_id = unit_id
         self._department = department
-        self._apart = retention.non_hit_window_min is not None
+        self._retention = retention
         self._slots = slots
         self._has_token = has_token
-        self._epochs: dict[bool, _Epoch] = {}
+        self._epochs: dict[tuple[bool, bool], _Epoch] = {}
+        """By whether it is of hits, and whether of reads that are never sent."""
         self._counts: dict[int, dict[bytes, int]] = {}
         """How many reads of each slot have each label."""
 
     def seal(self, item: ReadWithHits, now: Moment) -> Sealed:
         """Return *item* sealed under the epoch that is open at *now*."""
-        epoch = self._epoch(now, hit=bool(item.hits) or not self._apart)
-        record = encode_record(self._unit_id, item.read, item.hits)
+        return self._sealed(item, self._epoch(now, hit=bool(item.hits) or not self._apart))
+
+    def seal_passing(self, item: ReadWithHits, now: Moment) -> Sealed | None:
+        """Return *item*, which is never sent, sealed under a key that its slot of the window alone guards;
+        None where it has no window: then it is not to be stored."""
+        epoch = self._epoch(now, hit=False, passing=True)
+        return None if epoch.slot is None else self._sealed(item, epoch)
+
+    def follow(self, retention: RetentionConfig) -> None:
+        """Go by *retention* from now on; the slots are told on their own."""
+        self._retention = retention
+        self._epochs = {}
+
+    def _sealed(self, item: ReadWithHits, epoch: _Epoch) -> Sealed:
+        record = encode_record(
+            self._unit_id, item.read, item.hits, context=item.context, incident=item.incident
+        )
         rows: tuple[tuple[bytes, bytes], ...] = ()
         if epoch.slot is not None:
             try:
@@ -78,7 +99,15 @@ class Sealing:
                 # The read itself is worth more than that the unit can find it.
                 log.error("window.not_indexed", read=item.read.read_id, why=str(error))
         sealed = epoch.sealer.seal(item.read.read_id, record)
-        return Sealed(sealed, epoch.sealer.epoch, epoch.slot, epoch.wrapped, rows)
+        return Sealed(
+            sealed,
+            epoch.sealer.epoch,
+            epoch.slot,
+            epoch.wrapped,
+            rows,
+            hit=bool(item.hits),
+            passing=epoch.passing,
+        )
 
     def window_part(self, group: Sequence[Sealed]) -> WindowPart | None:
         """Return what is stored of the window with *group*, which is of one epoch; None if its time is over:
@@ -97,14 +126,18 @@ class Sealing:
             and (epoch.slot is None or epoch.slot in self._slots.alive)
         }
 
-    def _epoch(self, now: Moment, *, hit: bool) -> _Epoch:
+    @property
+    def _apart(self) -> bool:
+        return self._retention.non_hit_window_min is not None
+
+    def _epoch(self, now: Moment, *, hit: bool, passing: bool = False) -> _Epoch:
         self.expire(now)
         slot = self._slots.at(now, hit=hit)
-        held = self._epochs.get(hit)
+        held = self._epochs.get((hit, passing))
         if held is None or held.slot != slot:
-            sealer = EpochSealer(self._unit_id, self._department)
+            sealer = EpochSealer(self._unit_id, None if passing else self._department)
             wrapped = b"" if slot is None else sealer.wrapped(slot.wrapping_key)
-            held = self._epochs[hit] = _Epoch(sealer, slot, wrapped, now.monotonic_ns)
+            held = self._epochs[hit, passing] = _Epoch(sealer, slot, wrapped, now.monotonic_ns, passing)
         return held
 
     def _next_count(self, slot: Slot, label: bytes) -> int:

@@ -27,11 +27,15 @@ class Sightings:
 
     def __init__(self, window: Window, retention: RetentionConfig) -> None:
         self._window = window
-        self._longest = timedelta(seconds=retention.window_s(hit=True))
-        self._remembered = min(timedelta(seconds=retention.window_s(hit=False)), NOT_YET_STORED)
+        self.follow(retention)
         self._recent: deque[Card] = deque(maxlen=200)
         self._told: deque[str] = deque(maxlen=MOST_TOLD)
         self._lock = threading.Lock()
+
+    def follow(self, retention: RetentionConfig) -> None:
+        """Go by *retention* from now on."""
+        self._longest = timedelta(seconds=retention.window_s(hit=True))
+        self._remembered = min(timedelta(seconds=retention.window_s(hit=False)), NOT_YET_STORED)
 
     def remember(self, read: PlateRead) -> None:
         """Take up *read* until it can be found on the disk; without a local window, not at all."""

@@ -49,11 +49,15 @@ class HotlistHealth:
     """Of the urgent list."""
     publication: str = ""
     """How current the department's signed publication is, in one line."""
+    publication_version: int = 0
+    """Its version; 0: there is none."""
     alarm: str = ""
     """Of the last refusal of what a source sent, for the technician; empty since one went through."""
     received_bytes: int = 0
     wanted_bytes: int = 0
     """Of a transfer on its way; 0 of 0 while there is none."""
+    held_back: int = 0
+    """Sequence of a list that waits for a network that carries it; 0: none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,10 @@ class TransferHealth:
     days_left: float = 30.0
     level: str = "ok"
     """Of the 30-day clock: ok, warn, overdue."""
+    network: str = ""
+    """Over which it travels now, as "cellular (wwan0)"; empty where there is no default route."""
+    waits_for: str = ""
+    """What is held back over that network, as "120 reads wait for Wi-Fi"; empty: nothing is."""
     connected: bool = False
     last_error: str = ""
 
@@ -86,6 +94,10 @@ class StoreHealth:
     hits: int = 0
     without_image: int = 0
     """Reads kept without their picture, because the disk was nearly full."""
+    without_context: int = 0
+    """Hits kept without the scene around them, for the same reason."""
+    destroyed: int = 0
+    """Reads without a hit that were never to be sent, and are gone with their time."""
     lost: int = 0
     """Reads that could not be kept at all, because the disk was full. An alarm sounds."""
     recording: bool = True
@@ -117,8 +129,13 @@ class Status:
     store: StoreHealth = field(default_factory=StoreHealth)
     corrected: int = 0
     """Alerts that no longer hold, because their read was corrected."""
+    profile: str = ""
+    """Which of the department's profiles hold, as "retention.toml 3"; empty: none does."""
     sound: str = ""
     """How alerts are sounded: a device, or files."""
+    incident: str = ""
+    """Number of the incident that reads carry now; empty in none."""
+    incident_left_min: float = 0.0
     faults: tuple[str, ...] = ()
     """What a technician should look at, one line each."""
 

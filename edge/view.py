@@ -1,6 +1,6 @@
 """The terminal view: what a running unit does, live, and a summary at the end."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -42,12 +42,26 @@ def view(status: Status, alerts: Iterable[Alert] = ()) -> RenderableType:
     parts: list[RenderableType] = [grid, _cameras(status)]
     if status.hotlist.wanted_bytes:
         parts.append(_coming(status.hotlist))
+    if status.incident:
+        left = f"reads carry it, {status.incident_left_min:.0f} min left"
+        parts.append(Text(f"INCIDENT {status.incident}: {left}", style="bold"))
+    parts += [Text(line, style="dim") for line in _standing(status)]
     parts += [Text(f"! {fault}", style="bold yellow") for fault in status.faults]
     if rows := list(alerts):
         parts.append(alerts_table(rows))
         # Of the newest: why it is one.
         parts.append(Text(rows[0].hit.explain(rows[0].raised_at), style="dim"))
     return Panel(Group(*parts), title=f"alpr-edge · {status.unit}", title_align="left")
+
+
+def _standing(status: Status) -> Iterator[str]:
+    """Yield what waits, for what, and whose settings hold."""
+    if status.transfer.waits_for:
+        yield f"{status.transfer.waits_for}; now on {status.transfer.network}"
+    if status.hotlist.held_back:
+        yield f"list {status.hotlist.held_back} waits for another network; now on {status.transfer.network}"
+    if status.profile:
+        yield f"settings of the department: {status.profile}"
 
 
 def alerts_table(alerts: Iterable[Alert]) -> Table:

@@ -30,6 +30,8 @@ class _Held:
     """CLOCK_MONOTONIC."""
     kept: bool
     """In the file, and not in memory alone."""
+    others_only: bool = False
+    """No hit hangs on it, as far as this run knows."""
 
 
 class Slots:
@@ -81,12 +83,33 @@ class Slots:
         kept = window_s >= LEAST_KEPT_S and self._retention.window_outlives_restart
         for held in self._held:
             if held.slot.ends == ends and held.kept is kept:
+                if hit and held.others_only:
+                    self._held = tuple(
+                        replace(each, others_only=False) if each is held else each for each in self._held
+                    )
                 return held.slot
         slot = new_slot(ends)
-        self._held = (*self._held, _Held(slot, _deadline(slot, now_s, now), kept))
+        self._held = (*self._held, _Held(slot, _deadline(slot, now_s, now), kept, others_only=not hit))
         if kept:
             self._save(now)
         return slot
+
+    def follow(self, retention: RetentionConfig, now: Moment) -> None:
+        """Go by *retention* from now on. A shorter window also holds for what is stored already; a longer one
+        does not: nothing is kept longer than was said when it was stored."""
+        self._retention = retention
+        now_s = wire.seconds(now.utc)
+        capped = []
+        for held in self._held:
+            longest_s = retention.window_s(hit=not held.others_only)
+            slot = replace(held.slot, ends=min(held.slot.ends, now_s + longest_s))
+            deadline_ns = min(held.deadline_ns, _deadline(slot, now_s, now))
+            kept = held.kept and retention.window_outlives_restart
+            capped.append(_Held(slot, deadline_ns, kept, held.others_only))
+        changed = tuple(capped) != self._held
+        self._held = tuple(capped)
+        if changed:
+            self._save(now)
 
     def expire(self, now: Moment) -> bool:
         """Destroy the secrets whose time is over at *now*; return whether there were any.

@@ -69,10 +69,8 @@ def load_pack(model_pack: str, installed: Sequence[Path] | None = None) -> Pack:
     except (OSError, UnicodeDecodeError) as error:
         raise ModelInvalidError(f"{manifest} cannot be read: {error}") from error
     pack = decode_pack(text, folder)
-    for model in (pack.detector, pack.reader):
-        verify(pack.path(model.weights), model.weights)
-        if model.config is not None:
-            verify(pack.path(model.config), model.config)
+    for file in pack.files:
+        verify(pack.path(file), file)
     return pack
 
 

@@ -1,10 +1,12 @@
 """What a model pack must be, and the text that says so.
 
 A pack is a folder with a `manifest.toml` that names one detector and one reader, each with the digest and
-size of its file, its licence, what goes in and comes out, the run that trained it, and what was measured.
+size of its file, its licence, what goes in and comes out, the run that trained it, and what was measured. One
+that is published (`recognizer.published`) also holds pictures, with what its models must read in them.
 """
 
 import json
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ MANIFEST = "manifest.toml"
 
 _FORMAT = 1
 _DTYPES = ("float32", "uint8")
+_TEXT = re.compile(r"[A-Z0-9]{1,16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,15 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class SelfTest:
+    """A picture by which a machine finds out whether the pack's models read as they should on it."""
+
+    picture: ModelFile
+    texts: tuple[str, ...] = field(repr=False)
+    """Of all plates in it, sorted; empty: there is none to be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """What was measured of a pack on one set of real pictures; written by `python -m training.evaluate`."""
 
@@ -94,6 +106,13 @@ class Pack:
     detector: Model
     reader: Model
     accuracy: tuple[Measurement, ...] = field(default=(), repr=False)
+    self_tests: tuple[SelfTest, ...] = ()
+
+    @property
+    def files(self) -> tuple[ModelFile, ...]:
+        """All that it is made of, but its manifest."""
+        named = [file for model in (self.detector, self.reader) for file in (model.weights, model.config)]
+        return *(file for file in named if file is not None), *(test.picture for test in self.self_tests)
 
     def path(self, file: ModelFile) -> Path:
         """Where *file* lies."""
@@ -118,6 +137,7 @@ def decode_pack(text: str, folder: Path) -> Pack:
             detector=_model(root.table("detector")),
             reader=_model(root.table("reader")),
             accuracy=tuple(_measurement(row) for row in root.rows("accuracy")),
+            self_tests=tuple(_self_test(row) for row in root.rows("self_test")),
         )
         root.done()
     except (KeyError, TypeError, ValueError) as error:
@@ -147,6 +167,9 @@ def encode_pack(pack: Pack) -> str:
             lines.append("config = { " + ", ".join(_file_lines(model.config)) + " }")
         lines.append("input = " + _tensor_line(model.input))
         lines.append("outputs = [" + ", ".join(_tensor_line(output) for output in model.outputs) + "]")
+    for test in pack.self_tests:
+        texts = ", ".join(map(_quoted, test.texts))
+        lines += ["", "[[self_test]]", *_file_lines(test.picture), f"texts = [{texts}]"]
     for row in pack.accuracy:
         figures = ", ".join(f"{_quoted(name)} = {float(value)!r}" for name, value in row.figures.items())
         lines += ["", "[[accuracy]]", f"stage = {_quoted(row.stage)}", f"set = {_quoted(row.set)}"]
@@ -204,6 +227,12 @@ class _Table:
         values = self._take(key, list)
         if not all(type(value) is int for value in values):
             raise TypeError(f"{self._name}.{key} is not a list of whole numbers")
+        return tuple(values)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        values = self._take(key, list)
+        if not all(type(value) is str for value in values):
+            raise TypeError(f"{self._name}.{key} is not a list of texts")
         return tuple(values)
 
     def rest(self) -> dict[str, float]:
@@ -282,6 +311,14 @@ def _misreads_line(misreads: Misreads) -> str:
 
 def _temperatures(model: Model) -> dict[str, float | None]:
     return {"temperature": model.temperature, "region_temperature": model.region_temperature}
+
+
+def _self_test(table: _Table) -> SelfTest:
+    picture, texts = _file(table), table.texts("texts")
+    table.done()
+    if list(texts) != sorted(texts) or not all(_TEXT.fullmatch(text) for text in texts):
+        raise ValueError(f"texts of {picture.file!r} are not sorted plates of A-Z and 0-9")
+    return SelfTest(picture, texts)
 
 
 def _measurement(table: _Table) -> Measurement:

@@ -82,17 +82,21 @@ def append(connection: Connection, deed: Deed, now: datetime) -> AuditHead:
 
 
 def verify(
-    connection: Connection, noted: AuditHead | None = None, *, after: AuditHead | None = None
+    connection: Connection,
+    noted: AuditHead | None = None,
+    *,
+    after: AuditHead | None = None,
+    most: int | None = None,
 ) -> AuditHead:
     """Return the head of an unbroken log; sequence 0 if it is empty. With *after* only what follows that
-    entry is looked at.
+    entry is looked at, and of that at most *most* entries.
 
     Raises AuditBrokenError naming the first entry that does not fit, or if the entry *noted* at an earlier
     verification is gone or another.
     """
     head = AuditHead(0, _START) if after is None else after
     noted_seen = noted is None or (noted.sequence, noted.digest) == (0, _START)
-    following = select(audit).where(audit.c.sequence > head.sequence).order_by(audit.c.sequence)
+    following = select(audit).where(audit.c.sequence > head.sequence).order_by(audit.c.sequence).limit(most)
     for found in connection.execute(following):
         row = found._asdict()
         if row["sequence"] != head.sequence + 1:

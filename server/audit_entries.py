@@ -16,6 +16,7 @@ SEARCH, VIEW, EXPORT, LOGIN, OTHER = "search", "view", "export", "login", "other
 _VERBS = {
     "search": SEARCH,
     "canvass": SEARCH,
+    "convoy": SEARCH,
     "list": VIEW,
     "view": VIEW,
     "show": VIEW,

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, or_, select
 
 from recognizer.plate import fold, normalise
+from server.alike import texts_alike
 from server.audit_entries import EXPORT, LOGIN, SEARCH, VIEW, Entry, is_person
 from server.audit_report import Cell, Report, moment
 from server.purposes import label_of
@@ -186,9 +187,18 @@ def _how(entry: Entry, ids: frozenset[str], texts: frozenset[str]) -> str:
     if entry.detail.get("unreadable"):
         return SEALED
     pattern = _pattern(entry)
+    if entry.asked.get("look-alikes") and texts.intersection(_alike(str(entry.asked.get("plate")))):
+        return FITS
     if pattern and any(could_show(pattern, text) for text in texts):
         return FITS if "%" in pattern or "_" in pattern else EXACT
     return NAMED if texts.intersection(_named(entry.detail)) else ""
+
+
+def _alike(plate: str) -> tuple[str, ...]:
+    try:
+        return texts_alike(plate).texts
+    except ValueError:  # it was refused then too
+        return ()
 
 
 def _pattern(entry: Entry) -> str:

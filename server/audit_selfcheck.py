@@ -8,12 +8,14 @@ from sqlalchemy import Connection, Engine, func, select
 from server.audit_checkpoints import CheckedLog, Checkpoints
 from server.audit_report import Report, moment
 from server.audit_reviews import newest_review
+from server.checking import last_ended
 from server.database import reading
 from server.errors import AuditBrokenError, SettingsInvalidError
 from server.settings import AuditSettings
 from server.tables import audit
 
 REVIEW_DUE_DAYS = 90
+CHECK_DUE_DAYS = 30
 _BACKWARDS = timedelta(seconds=5)
 _Line = tuple[str, str, str]
 
@@ -31,7 +33,7 @@ def self_check(engine: Engine, checkpoints: Checkpoints, settings: AuditSettings
             *_signed(checked, settings, now),
         ]
     with reading(engine) as connection:
-        lines += [_clock(connection), *_latest(connection, now)]
+        lines += [_clock(connection), *_latest(connection, now), _database(connection, now)]
     columns = ("check", "state", "finding")
     notes = ("Of this moment and the whole log: the period does not narrow it.",)
     return Report("self-check", "The access log's check of itself", columns, tuple(lines), notes)
@@ -59,6 +61,17 @@ def _signed(checked: CheckedLog, settings: AuditSettings, now: datetime) -> list
         ),
         ("key", "ok", f"fingerprint {checked.key}: compare it with the one noted on paper"),
     ]
+
+
+def _database(connection: Connection, now: datetime) -> _Line:
+    last = last_ended(connection)
+    if last is None or last.ended_at is None:
+        return ("database", "look", "not yet looked through for damage: the server does it by itself")
+    found = f"looked through at {moment(last.ended_at)}: {last.reads} reads, {last.found} things damaged"
+    if last.unchecked:
+        found += f", {last.unchecked} of before reads had digests: `alpr-server check --adopt`"
+    late = now - last.ended_at > timedelta(days=CHECK_DUE_DAYS)
+    return ("database", "look" if last.found or late else "ok", found)
 
 
 def _clock(connection: Connection) -> _Line:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -94,7 +95,7 @@ class Bases:
         if snapshot.header.sequence != sequence:
             return None
         repeated = Counter({tuple(row): times for *row, times in rest["repeated"]})
-        return Basis(snapshot, Carried(**rest["carried"]), repeated, rest["changes"])
+        return Basis(snapshot, _carried(rest["carried"]), repeated, rest["changes"])
 
     def changes(self, basis: Basis, feeds: Mapping[str, Path]) -> RowChanges | None:
         """Return what leads from *basis* to what *feeds* list now; None if that is more than is worth it.
@@ -170,3 +171,8 @@ def _row_changes(basis: Basis, gone: list[bytes], come: list[bytes]) -> RowChang
         else:
             rows.repeated.pop(row, None)
     return rows
+
+
+def _carried(fields: Mapping[str, Any]) -> Carried:
+    # JSON has no tuples; a basis of before lists could be withheld says nothing of it.
+    return Carried(**{**fields, "withheld": tuple(fields.get("withheld", ()))})

@@ -28,11 +28,20 @@ from server import clock
 from server.actors import Actor
 from server.bench_cluster import Cluster, NoPostgresqlError, cluster
 from server.bench_ingest import JPEG_BYTES, Ingested, ingest, make_load
-from server.bench_reads import Searched, make_reads, search_exact, search_partial, search_place
+from server.bench_reads import (
+    Searched,
+    make_reads,
+    search_alike,
+    search_canvass,
+    search_convoy,
+    search_exact,
+    search_partial,
+    search_place,
+)
 from server.department import Administrator, Department, found, open_department
 from server.partitions import month_of
 from server.retention import approve, ask, carry_out
-from server.retention_rules import Rules
+from server.retention_values import Rules
 
 DAYS = 364
 """The reads lie in so many days before now, and the rest of that month; those of `OLD_DAYS` before are
@@ -110,6 +119,13 @@ def measure(root: Path, plan: Plan, running: Cluster | None, told: Callable[[str
             search_place(department.engine, SEARCHES, held_since, now, chance),
             200.0,
         ),
+        ("plate and its look-alikes, p95", search_alike(department.engine, SEARCHES, chance), 300.0),
+        (
+            "canvass of three places and days, p95",
+            search_canvass(department.engine, SEARCHES, held_since, now, chance),
+            1000.0,
+        ),
+        ("convoy of 90 days, p95", search_convoy(department.engine, SEARCHES, now, chance), 3000.0),
     ):
         figures += _searched(name, searched, most)
         told(f"{name}: {figures[-3].value:.1f} ms")
@@ -138,7 +154,7 @@ def _searched(name: str, searched: Searched, target: float) -> list[Figure]:
     return [
         Figure(name, _percentile(searched.ms, 0.95), "ms", target),
         Figure("  in the middle", _percentile(searched.ms, 0.5), "ms"),
-        Figure("  reads found, of 50 shown at most", searched.found, ""),
+        Figure("  found (reads: of 50 shown at most)", searched.found, ""),
     ]
 
 

@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection, Engine, insert
 
 from recognizer.plate import fold, normalise
+from server.canvass import CanvassQuestion, Scene, canvass
+from server.convoy import ConvoyQuestion, convoy
 from server.database import is_postgresql, reading, writing
 from server.partitions import PARTITIONED, month_end, month_of
 from server.records import Place, ReadQuery, find_reads
@@ -79,7 +82,7 @@ class Searched:
 
     ms: tuple[float, ...]
     found: float
-    """Reads found in the middle, at most `SHOWN`."""
+    """Reads found in the middle, at most `SHOWN`; of a canvass and a convoy plates."""
 
 
 def make_reads(
@@ -140,14 +143,63 @@ def search_place(
     return _search(engine, queries)
 
 
-def _search(engine: Engine, queries: Sequence[ReadQuery]) -> Searched:
+def search_alike(engine: Engine, times: int, chance: random.Random) -> Searched:
+    """Search for whole plates and all that look like them."""
+    return _search(
+        engine, [ReadQuery(plate=plate, alike=True) for plate in _held_plates(engine, times, chance)]
+    )
+
+
+def search_canvass(
+    engine: Engine, times: int, since: datetime, until: datetime, chance: random.Random
+) -> Searched:
+    """Canvass three scenes, each 500 m around a place and a day long; found are plates."""
+
+    def scene() -> Scene:
+        start = since + (until - since - timedelta(days=1)) * chance.random()
+        place = Place(SOUTH_DEG + SIDE_DEG * chance.random(), WEST_DEG + SIDE_DEG * chance.random(), 500.0)
+        return Scene(place, start, start + timedelta(days=1))
+
+    questions = [CanvassQuestion((scene(), scene(), scene())) for _ in range(times)]
+    return _timed(engine, [partial(_plates_of, question) for question in questions])
+
+
+def search_convoy(engine: Engine, times: int, until: datetime, chance: random.Random) -> Searched:
+    """Look for the companions of plates over 90 days, within 60 s and 200 m; found are companions."""
+    since = until - timedelta(days=90)
+    questions = [
+        ConvoyQuestion(plate, since, until, 60, 200.0, 2) for plate in _held_plates(engine, times, chance)
+    ]
+    return _timed(engine, [partial(_companions_of, question) for question in questions])
+
+
+def _plates_of(question: CanvassQuestion, connection: Connection) -> int:
+    return canvass(connection, question).found
+
+
+def _companions_of(question: ConvoyQuestion, connection: Connection) -> int:
+    return convoy(connection, question).found
+
+
+def _reads_of(query: ReadQuery, connection: Connection) -> int:
+    return len(find_reads(connection, query, SHOWN, 0))
+
+
+def _timed(engine: Engine, asking: Sequence[Callable[[Connection], int]]) -> Searched:
     taken, found = [], []
-    for query in queries:
+    for ask in asking:
         started = time.perf_counter()
         with reading(engine) as connection:
-            found.append(len(find_reads(connection, query, SHOWN, 0)))
+            found.append(ask(connection))
         taken.append((time.perf_counter() - started) * 1e3)
     return Searched(tuple(taken), sum(found) / max(len(found), 1))
+
+
+def _search(engine: Engine, queries: Sequence[ReadQuery]) -> Searched:
+    return _timed(
+        engine,
+        [partial(_reads_of, query) for query in queries],
+    )
 
 
 def _held_plates(engine: Engine, times: int, chance: random.Random) -> list[str]:

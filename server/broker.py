@@ -1,10 +1,10 @@
-"""The department's side of MQTT: give units the newest signed timestamp, hear how they are.
+"""The department's side of MQTT: give units the newest signed timestamp, hear how they are, take their hits.
 
-paho keeps the connection in a thread of its own and comes back by itself when the broker does. Nothing that
-must not be lost travels here. Which unit may write to which topic is the broker's to enforce.
+paho keeps the connection in a thread of its own and comes back by itself when the broker does. What must not
+be lost may travel here, as it stays on the unit until the signed receipt. Which unit may write to which topic
+is the broker's to enforce.
 """
 
-import json
 import ssl
 from collections.abc import Callable
 from datetime import datetime
@@ -15,18 +15,19 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine
 
-from server.database import writing
 from server.errors import SettingsInvalidError, StoreUnavailableError
+from server.hit_desk import HitDesk
 from server.keys import BROKER_CLIENT
 from server.publications import Publications
 from server.settings import BrokerSettings
-from server.tables import units
+from server.unit_words import keep_word
+from sync.errors import WireFormatError
+from sync.hit_message import HITS_TOPICS, receipts_topic
 
 UPDATES_TOPIC = "alpr/updates"
 STATUS_TOPICS = "alpr/+/status"
-MAX_STATUS_BYTES = 8192
 
 _log = structlog.get_logger(__name__)
 
@@ -41,7 +42,11 @@ class BrokerLink:
         engine: Engine,
         publications: Publications,
         clock: Callable[[], datetime],
+        *,
+        hits: HitDesk | None = None,
     ) -> None:
+        """*hits* takes batches of hits; None: none are taken here."""
+        self._hits = hits
         self._settings = settings
         self._engine = engine
         self._publications = publications
@@ -55,6 +60,8 @@ class BrokerLink:
 
     def start(self) -> None:
         """Begin to connect, and to connect again, in paho's thread."""
+        if self._hits is not None:
+            self._hits.start(self._acknowledge)
         self._client.connect_async(self._settings.host, self._settings.port, keepalive=30)
         self._client.loop_start()
 
@@ -62,6 +69,8 @@ class BrokerLink:
         """Leave the broker and end the thread."""
         self._client.disconnect()
         self._client.loop_stop()
+        if self._hits is not None:
+            self._hits.stop()
 
     def announce(self) -> None:
         """Tell units of the newest publication, unless they were told of it over this connection.
@@ -86,36 +95,25 @@ class BrokerLink:
         # Told again over each connection: a broker that lost its memory lost the retained message too.
         self._announced = None
         client.subscribe(STATUS_TOPICS, qos=1)
+        if self._hits is not None:
+            client.subscribe(HITS_TOPICS, qos=1)
+
+    def _acknowledge(self, unit_id: str, receipt: bytes) -> None:
+        self._client.publish(receipts_topic(unit_id), receipt, qos=1)
 
     def _heard(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
-        unit_id = message.topic.split("/")[1]
-        status = _status(bytes(message.payload))
-        if status is None:
-            _log.warning("unit status is malformed", unit=unit_id, bytes=len(message.payload))
+        _, unit_id, what = message.topic.split("/")
+        if what == "hits":
+            if self._hits is not None:
+                self._hits.put(unit_id, bytes(message.payload))
             return
         try:
-            with writing(self._engine) as connection:
-                connection.execute(
-                    update(units)
-                    .where(units.c.unit_id == unit_id)
-                    .values(status=status, status_at=self._clock())
-                )
+            keep_word(self._engine, unit_id, bytes(message.payload), self._clock())
+        except WireFormatError as error:
+            _log.warning("unit status is malformed", unit=unit_id, bytes=len(message.payload), why=str(error))
         except StoreUnavailableError as error:
             # The next status tells it again.
             _log.warning("unit status not stored", unit=unit_id, why=str(error))
-
-
-def _status(payload: bytes) -> str | None:
-    """Return the status as JSON text, or None if it is none."""
-    if len(payload) > MAX_STATUS_BYTES:
-        return None
-    try:
-        status = json.loads(payload)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(status, dict) or status.get("state") not in ("online", "offline"):
-        return None
-    return json.dumps(status)
 
 
 def _context(keys: Path) -> ssl.SSLContext:

@@ -1,4 +1,5 @@
-"""A mosquitto that lets each unit say how it is, and nothing else, made ready to be copied to its machine.
+"""A mosquitto that lets each unit say how it is and give its hits, and nothing else, ready to be copied to
+its machine.
 
 Written against mosquitto 2.0: its manual page mosquitto.conf(5).
 """
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from server.broker import MAX_STATUS_BYTES, UPDATES_TOPIC
+from server.broker import UPDATES_TOPIC
 from server.errors import SettingsInvalidError
 from server.keys import (
     BROKER_CLIENT,
@@ -17,6 +18,7 @@ from server.keys import (
     private_pem,
     write_private,
 )
+from sync.hit_message import MAX_HIT_MESSAGE_BYTES
 
 _CONF = """\
 # mosquitto for {name}. Copy this folder to the broker's machine, then:
@@ -43,7 +45,7 @@ persistence true
 persistence_location {data}/
 autosave_interval 60
 
-# A status and a signed timestamp are small; a flood of either is not the fleet's.
+# A status and a signed timestamp are small, hits longer; what is longer still is not the fleet's.
 max_packet_size {max_packet}
 max_queued_messages 100
 max_keepalive 300
@@ -51,10 +53,14 @@ max_keepalive 300
 _ACL = """\
 # "pattern" lines are for every certificate, %u its name. Lines before any "user" would reach nobody here.
 pattern write alpr/%u/status
+pattern write alpr/%u/hits
+pattern read alpr/%u/receipts
 pattern read {updates}
 
 user {department}
 topic read alpr/+/status
+topic read alpr/+/hits
+topic write alpr/+/receipts
 topic write {updates}
 """
 _OVERHEAD_BYTES = 8192
@@ -96,7 +102,7 @@ def write_broker_config(
             data=data,
             port=port,
             bind=f" {bind}" if bind else "",
-            max_packet=MAX_STATUS_BYTES + _OVERHEAD_BYTES,
+            max_packet=MAX_HIT_MESSAGE_BYTES + _OVERHEAD_BYTES,
         ).encode(),
         "acl": _ACL.format(updates=UPDATES_TOPIC, department=BROKER_CLIENT).encode(),
         "ca.pem": certificate_pem(keys.ca_certificate),

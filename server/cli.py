@@ -1,8 +1,7 @@
 """`alpr-server`: each command parses, calls one function, prints, and returns a code."""
 
-import secrets
 import sys
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +11,10 @@ from rich.table import Table
 
 from hotlist_cache.errors import HotlistError
 from server import clock
-from server.access import Role, add_account, change_account
+from server.account_commands import PasswordFile, account_app, password_from, tell_password
 from server.audit_commands import audit_app, policy, transparency
 from server.broker_config import write_broker_config
+from server.check_commands import check
 from server.daemon import run as run_daemon
 from server.database import reading
 from server.department import Administrator, console_actor, found, open_department
@@ -24,23 +24,27 @@ from server.enrolment import revoke as revoke_unit
 from server.errors import ServerError, SettingsInvalidError
 from server.evidence_commands import evidence_app
 from server.evidence_seal import evidence_key
-from server.hotlist_commands import DEFAULT_ROOT, RootOption, hotlist_app
+from server.feed_commands import hotlist_app
+from server.fleet_commands import fleet_units
+from server.hit_commands import hits_app
+from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.keys import write_private
 from server.logs import set_up_logs
 from server.moving_commands import move_to_postgresql
 from server.picture_commands import pictures_app
+from server.read_commands import reads_app
 from server.release_commands import release_app
 from server.report import holdings
 from server.retention_commands import hold_app, retention_app
 from server.revocation import revocation_list
-from server.roster_commands import bring_after_change, roster_app
+from server.roster_commands import roster_app
+from server.settings import SECOND_FACTOR
 from server.transfer_commands import transfer_app
 from server.unit_commands import unit_app
 from server.unit_log_commands import audit_unit
 from server.updates_commands import updates_app
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The department's side.")
-user_app = typer.Typer(no_args_is_help=True, help="Accounts of the pages.")
 app.add_typer(hotlist_app, name="hotlist")
 app.add_typer(updates_app, name="updates")
 app.add_typer(transfer_app, name="transfer")
@@ -48,14 +52,18 @@ app.add_typer(unit_app, name="unit")
 app.add_typer(retention_app, name="retention")
 app.add_typer(hold_app, name="hold")
 app.add_typer(roster_app, name="roster")
-app.add_typer(user_app, name="user")
+app.add_typer(account_app, name="account")
 app.add_typer(evidence_app, name="evidence")
+app.add_typer(reads_app, name="reads")
 app.add_typer(release_app, name="release")
 app.add_typer(pictures_app, name="pictures")
+app.add_typer(hits_app, name="hits")
 app.add_typer(audit_app, name="audit")
 audit_app.command("unit")(audit_unit)
 app.command("move")(move_to_postgresql)
 app.command()(policy)
+app.command()(check)
+app.command("units")(fleet_units)
 app.command()(transparency)
 
 Root = Annotated[Path, typer.Argument(envvar="ALPR_SERVER_DIR", help="The department's folder.")]
@@ -64,13 +72,6 @@ PageHosts = Annotated[
     typer.Option(
         "--page-host", help="Further name or address by which a laptop calls the unit's page; repeatable."
     ),
-]
-PasswordFile = Annotated[
-    Path | None,
-    typer.Option(help='File whose first line is the password; "-" is standard input. Else one is made.'),
-]
-TrainingExpires = Annotated[
-    datetime, typer.Option(formats=["%Y-%m-%d"], help="Day on which the person's training lapses.")
 ]
 
 
@@ -95,22 +96,38 @@ def init(
             help="postgresql+psycopg://user@host/database, which is empty; else SQLite in the folder.",
         ),
     ] = "",
+    second_factor: Annotated[
+        str, typer.Option(help='"required" of everybody, or "optional"; [access] in server.toml.')
+    ] = "required",
 ) -> None:
     """Make a new department: folder, keys, database, first administrator."""
     now = clock.now()
     hosts = host or ["localhost", "127.0.0.1"]
-    password, made = _password(password_file)
+    password, made = password_from(password_file)
     expires = training_expires.date() if training_expires else (now + timedelta(days=90)).date()
     url = server_url or f"https://{hosts[0]}:8443"
     first = Administrator(admin, password, expires)
-    found(root, first, name=name, hosts=hosts, server_url=url, now=now, database_url=database_url)
+    if second_factor not in SECOND_FACTOR:
+        raise SettingsInvalidError(f"--second-factor must be one of {', '.join(SECOND_FACTOR)}")
+    found(
+        root,
+        first,
+        name=name,
+        hosts=hosts,
+        server_url=url,
+        now=now,
+        database_url=database_url,
+        second_factor=second_factor,
+    )
     department = open_department(root)
     # Made now, so that it is in the first backup of the keys.
     evidence_key(department.engine, department.folder, now)
     department.engine.dispose()
     typer.echo(f"department made in {root}")
     typer.echo(f"account {admin}: training on record until {expires.isoformat()}")
-    _tell_password(admin, password, made)
+    tell_password(admin, password, made)
+    if second_factor == "required":
+        typer.echo("The first login on the pages sets up a second factor: have an authenticator app ready.")
     typer.echo(f"Back up {root / 'keys'} offline: without it no sealed read can ever be opened.")
     typer.echo(
         f"Give the keys in {root / 'updates/persons'} to three persons and delete them here: two of them "
@@ -250,54 +267,6 @@ def report(root: Root) -> None:
         console.print(line, highlight=False)
 
 
-@user_app.command("add")
-def user_add(
-    name: str,
-    role: Annotated[Role, typer.Option()],
-    training_expires: TrainingExpires,
-    password_file: PasswordFile = None,
-    root: RootOption = DEFAULT_ROOT,
-) -> None:
-    """Make an account."""
-    department = open_department(root)
-    password, made = _password(password_file)
-    until = training_expires.date()
-    add_account(department.engine, name, role, password, until, actor=console_actor(), now=clock.now())
-    typer.echo(f"account {name} ({role.value}): training on record until {until.isoformat()}")
-    _tell_password(name, password, made)
-    bring_after_change(department)
-
-
-@user_app.command("change")
-def user_change(
-    name: str,
-    new_password: Annotated[bool, typer.Option("--new-password", help="Give it another password.")] = False,
-    password_file: PasswordFile = None,
-    training_expires: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="After a new training.")
-    ] = None,
-    disable: Annotated[bool | None, typer.Option("--disable/--enable", help="Close or open it.")] = None,
-    root: RootOption = DEFAULT_ROOT,
-) -> None:
-    """Change an account; ends its sessions and lifts its lock."""
-    department = open_department(root)
-    changes_password = new_password or password_file is not None
-    password, made = _password(password_file) if changes_password else (None, False)
-    until: date | None = training_expires.date() if training_expires else None
-    change_account(
-        department.engine,
-        name,
-        actor=console_actor(),
-        now=clock.now(),
-        password=password,
-        training_expires=until,
-        disabled=disable,
-    )
-    typer.echo(f"account {name} is changed")
-    _tell_password(name, password or "", made)
-    bring_after_change(department)
-
-
 def main() -> None:
     """Run the command line; an error is one line on standard error and its own exit code."""
     try:
@@ -311,19 +280,3 @@ def main() -> None:
 def _fail(error: Exception, code: int) -> None:
     typer.echo(f"alpr-server: {error}", err=True)
     sys.exit(code)
-
-
-def _password(file: Path | None) -> tuple[str, bool]:
-    """Return a password, and whether it was made here."""
-    if file is None:
-        return secrets.token_urlsafe(15), True
-    try:
-        text = sys.stdin.readline() if str(file) == "-" else file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsInvalidError(f"{file}: no password could be read from it") from error
-    return text.partition("\n")[0].rstrip("\r"), False
-
-
-def _tell_password(name: str, password: str, made: bool) -> None:
-    if made:
-        typer.echo(f"password of {name}, shown only now: {password}")

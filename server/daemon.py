@@ -3,26 +3,34 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import structlog
 
 from server import clock
-from server.access import Access
+from server.access import Access, factors_of
 from server.audit_answers import checkpoints_of
 from server.broker import BrokerLink
 from server.department import Department, open_department
 from server.desk import Desk
 from server.errors import ServerError
+from server.feed_watch import Watching
+from server.hit_desk import HitDesk
 from server.intake import Intake
 from server.listeners import bind, notify, serve
 from server.local_books import LocalBooks
 from server.local_publishing import Bringing
+from server.maps import atlas_of
 from server.pages import pages_app
 from server.publications import Publications
+from server.retention import carry_on
+from server.retention_automatic import AutomaticPurge
 from server.rosters import Rosters
 from server.unit_logs import UnitLogs
 from server.unit_port import unit_app
+from server.weekly_check import WeeklyCheck, warn_of_checksums
 
 ANNOUNCE_EVERY_S = 0.5
 """A car hears of a new publication within a second. Looking costs one `stat`."""
@@ -41,13 +49,20 @@ def run(root: Path, host: str, port: int, admin_port: int) -> None:
     Raises SettingsInvalidError if the folder is not a department's or an address is taken.
     """
     department = open_department(root, upgrading=True)
+    warn_of_checksums(department.engine)
     intake = Intake(department.engine, department.keys, department.folder.quarantine)
     desk = Desk(
         department.engine,
-        Access(department.engine, department.settings.access),
+        Access(
+            department.engine,
+            department.settings.access,
+            factors_of(department.engine, department.folder),
+            department.settings.department.name,
+        ),
         department.settings.department,
         clock.now,
         department.pictures,
+        atlas_of(department.settings.map, root),
     )
     unit_socket, people_socket = bind(host, port), bind(host, admin_port)
 
@@ -65,12 +80,12 @@ def run(root: Path, host: str, port: int, admin_port: int) -> None:
     logs = UnitLogs(department.engine, department.keys, intake)
     units = (unit_app(intake, books, logs, department.publications, clock.now), unit_socket)
     people = (pages_app(desk, department), people_socket)
-    asyncio.run(serve(units, people, department.folder.keys, ready, lambda: _tend(department)))
+    asyncio.run(serve(units, people, department.folder.keys, ready, lambda: _tend(department, intake)))
     _log.info("stopped")
     department.engine.dispose()
 
 
-async def _tend(department: Department) -> None:
+async def _tend(department: Department, intake: Intake) -> None:
     """Keep the publication fresh, and tell units of each new one, whichever process published it."""
     publications, bringing = department.publications, Bringing(department)
     checkpoints = checkpoints_of(department)
@@ -97,6 +112,12 @@ async def _tend(department: Department) -> None:
             rosters.bring(clock.now(), actor="server")
 
     pictures = department.pictures
+    automatic, pause = AutomaticPurge(department.engine, department.keys.receipt), Event()
+
+    def purge() -> None:
+        automatic.step(clock.now(), pause.wait, clock.now)
+        key = department.keys.receipt
+        carry_on(department.engine, key, clock.now, wait=pause.wait, sweep=pictures.sweep)
 
     def move_pictures() -> None:
         pictures.sweep(clock.now())
@@ -105,21 +126,36 @@ async def _tend(department: Department) -> None:
             if not pictures.move_out(clock.now()):
                 break
 
+    every = timedelta(days=department.settings.check.every_days)
+    weekly = WeeklyCheck(department.engine, department.keys.receipt.public_key(), every)
+    watching = Watching(department)
+
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_again_and_again(KEEP_EVERY_S, keep))
         tasks.create_task(_again_and_again(KEEP_EVERY_S, tell_units_of_accounts, "roster not published"))
         tasks.create_task(_again_and_again(ANNOUNCE_EVERY_S, lambda: bringing.step(clock.now())))
         tasks.create_task(_again_and_again(KEEP_EVERY_S, sign, "no checkpoint"))
+        tasks.create_task(_again_and_again(KEEP_EVERY_S, purge, "nothing was purged"))
+        tasks.create_task(
+            _again_and_again(KEEP_EVERY_S, lambda: weekly.step(clock.now), "database not looked through")
+        )
+        if department.settings.feed:
+            tasks.create_task(_again_and_again(KEEP_EVERY_S, lambda: watching.step(clock.now())))
         if department.settings.pictures.url:
             tasks.create_task(_again_and_again(KEEP_EVERY_S, move_pictures, "pictures not moved"))
         if department.settings.mqtt.host:
-            tasks.create_task(_announce(department, publications))
+            tasks.create_task(_announce(department, publications, intake))
 
 
-async def _announce(department: Department, publications: Publications) -> None:
-    """Tell units of each new publication, however long the next one takes to be made."""
+async def _announce(department: Department, publications: Publications, intake: Intake) -> None:
+    """Tell units of each new publication, however long the next one takes to be made; take their hits."""
     link = BrokerLink(
-        department.settings.mqtt, department.folder.keys, department.engine, publications, clock.now
+        department.settings.mqtt,
+        department.folder.keys,
+        department.engine,
+        publications,
+        clock.now,
+        hits=HitDesk(intake, clock.now),
     )
     link.start()
     try:

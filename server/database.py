@@ -27,7 +27,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as NoConnectionLeftError
 from sqlalchemy.ext.compiler import compiles
 
-from server.errors import SettingsInvalidError, StoreUnavailableError
+from server.errors import SettingsInvalidError, StoreDamagedError, StoreUnavailableError
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a writer waits for the one before it."""
@@ -117,7 +117,8 @@ def adding(engine: Engine) -> Iterator[Connection]:
 def reading(engine: Engine) -> Iterator[Connection]:
     """Give one consistent view of the database.
 
-    Raises StoreUnavailableError if the database is not there or, on SQLite, a writer holds it too long.
+    Raises StoreUnavailableError if the database is not there or, on SQLite, a writer holds it too long;
+    StoreDamagedError, as all of these do, if a part that was asked for is damaged.
     """
     options: dict[str, Any] = {"reading": True}
     if engine.dialect.name == "postgresql":
@@ -173,7 +174,11 @@ def require_current(engine: Engine) -> None:
 def _available() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except DBAPIError as error:
+        if tells_of_damage(error):
+            raise StoreDamagedError("a part of what was asked for") from error
+        if not isinstance(error, OperationalError | InterfaceError):
+            raise
         reason = _reason(error)
         # A connection that was lost while it committed does not say whether it did.
         outcome = (
@@ -183,8 +188,23 @@ def _available() -> Iterator[None]:
             f"database cannot be used now ({reason}): {outcome}",
             retry_after_s=300 if reason in _FULL else 30,
         ) from error
+    except sqlite3.DatabaseError as error:
+        # Raised while the connection was made: SQLAlchemy does not wrap it then.
+        if tells_of_damage(error):
+            raise StoreDamagedError("a part of what was asked for") from error
+        raise
     except NoConnectionLeftError as error:
         raise StoreUnavailableError("database cannot be used now (all connections busy)") from error
+
+
+def tells_of_damage(error: DBAPIError | sqlite3.Error) -> bool:
+    """Whether *error* says that the database is damaged, not that it is busy or the disk full."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, sqlite3.Error):
+        name = getattr(cause, "sqlite_errorname", "")
+        # Text that is not UTF-8 has no name of its own.
+        return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "decode to UTF-8" in str(cause)
+    return getattr(cause, "sqlstate", "") in ("XX001", "XX002")
 
 
 @compiles(String, "postgresql")

@@ -10,15 +10,19 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from hotlist_cache.publishing import Carried
-from server.access import Role, add_account, require_password
+from server.access import Role, add_account
 from server.audit import Deed, append
 from server.audit_checkpoints import Checkpoints
 from server.database import migrate, open_database, require_current, require_empty, writing
 from server.errors import ServerError, SettingsInvalidError
+from server.hotlist_deeds import place_of
 from server.hotlists import Hotlists
 from server.keys import DepartmentKeys, load_keys, make_keys, write_private
+from server.list_visibility import ListVisibility
+from server.passwords import require_password
 from server.pictures import Pictures, open_pictures
 from server.publications import Publications
+from server.second_factor import factor_key
 from server.settings import AuditSettings, Folder, Settings, read_settings
 
 _SETTINGS = """\
@@ -39,6 +43,8 @@ lockout_failures = 5
 lockout_min = 15
 idle_account_days = 90
 purpose_min = 60
+# "required": who has no second factor is led to it at the login. "optional": who has one is asked for it.
+second_factor = {second_factor}
 
 [mqtt]
 host = ""  # of the broker that tells units of new hotlists; empty: none
@@ -52,10 +58,21 @@ times = true
 record_ids = false
 # A feed or list that would keep less of its entries waits for a second person's approval; 1 to 100.
 least_share_percent = 50
+# Which roles may not see what a list says of a plate, by the list's name, "*" for any run of characters:
+# {{ "Sex offender" = ["officer"] }}. Units are then told no more of its entries than that they are wanted.
+hidden_from = {{}}
+
+# A folder into which a source's files are put, several times if need be. They are imported as they come.
+# [[feed]]
+# name = "svs"
+# folder = "/srv/lists/svs"
+# format = "clew"
+# every_min = 15
+# publish = false  # whether the list is published after an import; otherwise a person does it
 
 [retention]
-# Days that reads are kept at least, hits longer; what a legal hold names stays. Nothing goes by itself: see
-# `alpr-server retention`.
+# Days that reads are kept at least, hits longer, until two persons put other rules in force (on the page, or
+# `alpr-server retention propose`). What a legal hold names stays. By these nothing goes by itself.
 other_reads_days = 365
 hits_days = 1825
 floor_days = 365
@@ -66,6 +83,15 @@ floor_basis = "Cal. Gov. Code 34090.6"
 url = ""
 endpoint = ""  # of an S3 service that is not Amazon's
 after_hours = 24
+
+[check]
+every_days = 7  # so often all of the database is looked through for damage, a little at a time
+
+[map]
+streets = ""  # GeoJSON of your streets, as an extract of OpenStreetMap; empty: degrees and a scale alone
+source = ""  # whose data they are, written on the map: "© OpenStreetMap contributors"
+centre = ""  # where maps begin: "38.5816, -121.4944"
+zoom = 5  # 1 the world, 5 a state, 11 a city, 19 a house
 
 [release]
 state = "CA"
@@ -132,6 +158,11 @@ class Department:
         return open_pictures(self.engine, self.settings.pictures, self.folder.keys)
 
     @property
+    def visibility(self) -> ListVisibility:
+        """Which role may see what which list says."""
+        return ListVisibility(self.settings.hotlist.hidden_from)
+
+    @property
     def carried(self) -> Carried:
         """What units are given of an entry."""
         chosen = self.settings.hotlist
@@ -140,6 +171,7 @@ class Department:
             vehicles=chosen.vehicles,
             case_numbers=chosen.case_numbers,
             times=chosen.times,
+            withheld=self.visibility.withheld,
         )
 
 
@@ -152,6 +184,7 @@ def found(
     server_url: str,
     now: datetime,
     database_url: str = "",
+    second_factor: str = "required",
 ) -> None:
     """Make a new department in *root*, which must not exist or be empty.
 
@@ -165,7 +198,7 @@ def found(
         )
     if not name.strip() or not name.isprintable():
         raise SettingsInvalidError("the department's name must be printable text")
-    require_password(first.password)
+    require_password(first.password, first.name, name)
     engine = open_database(folder.database, database_url)
     if database_url:
         try:
@@ -178,7 +211,10 @@ def found(
     make_keys(folder.keys, name, hosts, now)
     Publications(folder.updates).found(folder.keys, now)
     settings = _SETTINGS.format(
-        name=_toml_text(name), server_url=_toml_text(server_url), database_url=_toml_text(database_url)
+        name=_toml_text(name),
+        server_url=_toml_text(server_url),
+        database_url=_toml_text(database_url),
+        second_factor=_toml_text(second_factor),
     )
     write_private(folder.settings, settings.encode())
     if not database_url:
@@ -196,7 +232,8 @@ def found(
         actor=console_actor(),
         now=now,
     )
-    # Made now, so that the audit key is in the first backup of the keys.
+    # Made now, so that both keys are in the first backup of them.
+    factor_key(folder.keys, in_use=False)
     Checkpoints(engine, folder, AuditSettings()).step(now, at_once=True)
     engine.dispose()
 
@@ -236,7 +273,11 @@ def publish_urgent(department: Department, actor: str, expires_at: datetime, now
         now=now,
     )
     with writing(department.engine) as connection:
-        append(connection, Deed(actor, "hotlist.publish_urgent", detail={"entries": count}), now)
+        append(
+            connection,
+            Deed(actor, "hotlist.publish_urgent", source=place_of(actor), detail={"entries": count}),
+            now,
+        )
     return count
 
 

@@ -4,7 +4,7 @@ Nothing is shown before its audit entry is on disk: a page first records, then s
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,13 +12,17 @@ from fastapi import Depends, Form, Path, Request, Response
 from sqlalchemy import Engine
 
 from server.access import Access, Purpose, Session, same_secret
+from server.actors import Actor
 from server.audit import Deed, append
 from server.database import writing
 from server.errors import NotPermittedError
+from server.list_visibility import ListVisibility
+from server.maps import Atlas
 from server.navigation import places_of
 from server.pictures import Pictures
 from server.purposes import label_of
 from server.records import StoredRead
+from server.sessions import Step
 from server.settings import DepartmentSettings
 from server.web import page
 
@@ -32,6 +36,14 @@ Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 class LoginNeededError(Exception):
     """Nobody is logged in: show the login page."""
+
+
+class StepNeededError(Exception):
+    """The login asks for more: show the page of that step."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__(step.value)
+        self.step = step
 
 
 class PurposeNeededError(Exception):
@@ -48,6 +60,10 @@ class Desk:
     clock: Callable[[], datetime]
     pictures: Pictures | None = None
     """Those outside the database; None where all are inside."""
+    atlas: Atlas = field(default_factory=Atlas)
+    """What maps are drawn from."""
+    lists: ListVisibility = field(default_factory=ListVisibility)
+    """Which role may see what which hotlist says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,12 @@ class Visit:
     session: Session
     source: str
     """The network address it came from."""
+
+    @property
+    def actor(self) -> Actor:
+        """The person, as deeds that are shared with the commands take them."""
+        session = self.session
+        return Actor(session.account, session.role, self.source, session.purpose or Purpose("", ""))
 
     def require_purpose(self) -> None:
         """Raises PurposeNeededError unless the person said lately why they look at reads.
@@ -85,7 +107,12 @@ class Visit:
 
     def pictured(self, reads: Sequence[StoredRead]) -> list[StoredRead]:
         """Return *reads* with the pictures that lie outside the database."""
-        return list(reads) if self.desk.pictures is None else self.desk.pictures.filled(reads)
+        reads = self.visible(reads)
+        return reads if self.desk.pictures is None else self.desk.pictures.filled(reads)
+
+    def visible(self, reads: Sequence[StoredRead]) -> list[StoredRead]:
+        """Return *reads* without what hotlists say that the person's role may not see."""
+        return [self.desk.lists.read_for(read, self.session.role) for read in reads]
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
         """Return a page with the person's name, purpose and navigation around it."""
@@ -119,22 +146,40 @@ def source_of(request: Request) -> str:
     return request.client.host if request.client is not None else "unknown"
 
 
-def _visit(request: Request) -> Visit:
+def _half_visit(request: Request) -> Visit:
     desk = desk_of(request)
-    session = desk.access.session(request.cookies.get(SESSION_COOKIE, ""), desk.clock())
+    session = desk.access.standing(request.cookies.get(SESSION_COOKIE, ""), desk.clock())
     if session is None:
         raise LoginNeededError
     return Visit(desk, session, source_of(request))
+
+
+HalfIn = Annotated[Visit, Depends(_half_visit)]
+"""Whoever gave a right password; the login may not be whole. For the pages of its steps alone."""
+
+
+def _visit(visit: HalfIn) -> Visit:
+    if visit.session.step is not None:
+        raise StepNeededError(visit.session.step)
+    return visit
 
 
 LoggedIn = Annotated[Visit, Depends(_visit)]
 """A page that asks for this is seen by those alone who are logged in."""
 
 
-def _form_visit(visit: LoggedIn, form_token: Text = "") -> Visit:
+def _half_form_visit(visit: HalfIn, form_token: Text = "") -> Visit:
     if not same_secret(form_token, visit.session.form_token):
         raise NotPermittedError("This form did not come from your own page. Go back and send it again.")
     return visit
+
+
+FromHalfForm = Annotated[Visit, Depends(_half_form_visit)]
+"""`HalfIn` for a form, which must also carry the session's own secret."""
+
+
+def _form_visit(visit: FromHalfForm) -> Visit:
+    return _visit(visit)
 
 
 FromForm = Annotated[Visit, Depends(_form_visit)]

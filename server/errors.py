@@ -34,6 +34,17 @@ class StoreUnavailableError(ServerError):
         """How long the sender should wait: a busy database takes seconds, a full disk takes a person."""
 
 
+class StoreDamagedError(StoreUnavailableError):
+    """What was asked for is damaged in the database: show nothing of it, tell the administrator."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} was damaged in the database: nothing of it is shown. Run `alpr-server check`, and "
+            "restore the database from the backup",
+            retry_after_s=300,
+        )
+
+
 class HotlistRefusedError(ServerError):
     """A feed or snapshot cannot become the list in force: the one before stays; tell the administrator."""
 
@@ -48,3 +59,7 @@ class RetentionRefusedError(ServerError):
 
 class AuditBrokenError(ServerError):
     """The access log was altered or cut: tell the auditor which entry; exit 1."""
+
+
+class HitRefusedError(ServerError):
+    """A disposition, judgement or correction is not as the rules say: nothing was written; tell who asked."""

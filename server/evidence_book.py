@@ -88,6 +88,13 @@ def book(engine: Engine, file: Path, *, item_number: str, place: str, actor: Act
     """
     # Before the transaction: a stick is slow, and units hand in their batches meanwhile.
     digest = _digest(file)
+    return book_digest(engine, digest, item_number=item_number, place=place, actor=actor, now=now)
+
+
+def book_digest(
+    engine: Engine, digest: str, *, item_number: str, place: str, actor: Actor, now: datetime
+) -> Booking:
+    """The same of a file whose SHA-256 was just taken, hexadecimal."""
     detail: dict[str, object] = {"sha256": digest}
     with recorded(engine, actor, "evidence.book", detail, now) as connection:
         item, where = line_of("item number", item_number, 64), line_of("place", place, 256)

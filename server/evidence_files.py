@@ -16,12 +16,14 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, or_, select
 
 from server.database import reading
+from server.integrity import part_of, picture_part, row_fits
 from server.pictures import Fetch
 from server.release_errors import EvidenceRefusedError
+from server.scenes import scene_of
 from server.tables import audit, batches, evidence, hits, reads, unit_log_entries
 from sync.access_log import LogRecord, read_entry
 
-_DERIVED = {"plate_folded", "prefix_first_folded", "prefix_last_folded"}
+_DERIVED = {"plate_folded", "prefix_first_folded", "prefix_last_folded", "row_digest"}
 _JSON = {"positions", "box", "differing"}
 _ENTRIES_AT_ONCE = 20_000
 _SEEN = ("sequence", "at", "actor", "action", "outcome", "purpose", "case_number", "digest")
@@ -46,7 +48,7 @@ def files_on(
     *receipt_key*: the department's public key, which checks the receipts. *fetch* gets pictures that lie
     outside the database; what it raises comes out: a package never lacks one silently. The access log is read
     in pieces, between which units hand in their batches. Raises EvidenceRefusedError if one of the reads is
-    not held.
+    not held, or was damaged in the database.
     """
     files: dict[str, bytes] = {}
     with reading(engine) as connection:
@@ -85,6 +87,8 @@ def _read(
         select(evidence.c.jpeg, evidence.c.object).where(evidence.c.read_id == row.read_id)
     ).first()
     jpeg = b"" if kept is None else kept.jpeg if kept.object is None else fetch(row.read_id, kept.object)
+    _require_intact(connection, row, jpeg)
+    scene = scene_of(connection, row.read_id, fetch)
     corrected = connection.execute(
         select(reads.c.read_id)
         .where(reads.c.revises == row.read_id, reads.c.unit_id == row.unit_id)
@@ -98,6 +102,8 @@ def _read(
         "read": _plain(row),
         "picture": f"{stem.rpartition('/')[2]}.jpg" if jpeg else None,
         "picture_sha256": hashlib.sha256(jpeg).hexdigest() if jpeg else None,
+        "scene": f"{stem.rpartition('/')[2]}-scene.jpg" if scene else None,
+        "scene_sha256": hashlib.sha256(scene).hexdigest() if scene else None,
         "corrected_by": list(corrected),
         "hits": [_plain(hit) for hit in its_hits],
         "answers": _answers(connection, row.unit_id, [hit.hit_id for hit in its_hits], before),
@@ -105,6 +111,21 @@ def _read(
     yield f"{stem}.json", as_json(told)
     if jpeg:
         yield f"{stem}.jpg", jpeg
+    if scene:
+        yield f"{stem}-scene.jpg", scene
+
+
+def _require_intact(connection: Connection, row: Row[Any], jpeg: bytes) -> None:
+    if row.row_digest is None:
+        whole = select(batches.c.row_digest).where(batches.c.batch_id == row.batch_id)
+        intact = connection.execute(whole).scalar() is None  # of before: not checked
+    else:
+        its_hits = connection.execute(select(hits).where(hits.c.read_id == row.read_id)).all()
+        intact = row_fits(row, its_hits) and part_of(jpeg) == picture_part(row.row_digest)
+    if not intact:
+        raise EvidenceRefusedError(
+            f"read {row.read_id} was damaged in the database: restore it from the backup first"
+        )
 
 
 def _answers(

@@ -25,6 +25,7 @@ from server.errors import HotlistRefusedError
 from server.feed_files import Written, move, read_entries, write_changed, write_complete
 from server.feed_report import Delivery, ImportReport, report_of
 from server.files import replacing
+from server.hotlist_deeds import place_of
 from server.pending import Pending, all_pending, drop_pending, pending_for, pending_of, put_pending
 from server.tables import hotlist_feeds
 
@@ -146,7 +147,11 @@ class Feeds:
         except (HotlistError, HotlistRefusedError) as error:
             with writing(self._engine) as connection:
                 detail = {"feed": feed, "file": delivery.name, "source": delivery.source, "why": str(error)}
-                append(connection, Deed(actor, "hotlist.import", outcome="refused", detail=detail), now)
+                append(
+                    connection,
+                    Deed(actor, "hotlist.import", outcome="refused", source=place_of(actor), detail=detail),
+                    now,
+                )
             raise
         finally:
             draft.unlink(missing_ok=True)
@@ -174,7 +179,7 @@ class Feeds:
             return replace(report, pending_id=pending.pending_id)
         move(draft, self._file(report.feed))
         self._note(connection, report, loss=0)
-        append(connection, Deed(actor, "hotlist.import", detail=report.detail()), now)
+        append(connection, Deed(actor, "hotlist.import", source=place_of(actor), detail=report.detail()), now)
         return report
 
     def _note(self, connection: Connection, report: ImportReport, *, loss: int) -> None:

@@ -101,6 +101,8 @@ def _require_sound(record: Record) -> None:
         problem = "the fix lies outside the earth"
     elif read.evidence and not read.evidence.startswith(_JPEG_START):
         problem = "evidence is not JPEG"
+    elif record.context and not (record.hits and record.context.startswith(_JPEG_START)):
+        problem = "context is not JPEG, or of no hit"
     elif max(len(read.read_id), len(read.camera), *(len(h.hit_id) for h in record.hits), 0) > _MAX_NAME:
         problem = f"a name is longer than {_MAX_NAME} characters"
     if problem is not None:

@@ -23,7 +23,8 @@ from server.keys import DepartmentKeys, write_private
 from server.partitions import Months
 from server.storing import HeldBatch, begin_batch, held_batch, store_batch
 from server.tables import units
-from sync.batch import Receipt, SignedBatch, encode_receipt
+from server.unit_words import keep_word
+from sync.batch import Receipt, SignedBatch, decode_batch, encode_receipt
 from sync.errors import SealBrokenError, WireFormatError
 
 QUARANTINE_FILES = 1000
@@ -98,6 +99,29 @@ class Intake:
             self._refused(peer, "batch.refuse", {"batch": signed.batch_id, "why": str(error)}, now)
             raise
         return receipt
+
+    def take_told(self, unit_id: str, signed: SignedBatch, now: datetime) -> bytes:
+        """Return the receipt for *signed*, which the broker says *unit_id* gave it: `take`, but for what a
+        broker cannot prove.
+
+        The unit's signature stands in for its certificate, and is asked first: of what it did not sign
+        nothing is kept and no entry is made, or whoever has the broker could fill quarantine and access log.
+        """
+        with reading(self._engine) as connection:
+            row = connection.execute(select(units).where(units.c.unit_id == unit_id)).first()
+        if row is None or row.revoked_at is not None:
+            raise NotPermittedError(f"unit {unit_id} is not enrolled, or is revoked")
+        batch = decode_batch(signed, Ed25519PublicKey.from_public_bytes(row.public_key))
+        if batch.unit_id != unit_id:
+            raise NotPermittedError(f"batch {signed.batch_id}: is another unit's")
+        return self.take(Peer(unit_id, row.certificate_serial, "mqtt"), signed, now)
+
+    def take_status(self, peer: Peer, payload: bytes, now: datetime) -> None:
+        """Note what the unit, which was admitted, says of itself.
+
+        Raises WireFormatError if it is no status, StoreUnavailableError.
+        """
+        keep_word(self._engine, peer.unit_id, payload, now)
 
     def _store(self, signed: SignedBatch, opened: OpenedBatch, peer: Peer, now: datetime) -> bytes:
         word = Receipt(signed.batch_id, peer.unit_id, signed.digest, len(opened.reads), now)

@@ -8,6 +8,7 @@
     hotlist.ed25519.key.pem                signs snapshots
     audit.ed25519.key.pem                  signs the access log's heads (`audit_checkpoints`)
     evidence.ed25519.key.pem               signs evidence packages (`evidence_seal`)
+    second-factor.key                      encrypts what second factors are made of (`second_factor`)
     updates-*.pem                          sign what is published (`publications`)
 
 Private keys stand unencrypted with mode 0600: the server must start without a person. Who can read this

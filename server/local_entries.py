@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, select, update
+from sqlalchemy import Connection, Engine, Row, func, select, update
 
 from hotlist_cache.entry import Priority
 from server.audit import Deed, append
 from server.database import writing
 from server.errors import HotlistRefusedError
+from server.hotlist_deeds import place_of
 from server.local_books import OFFERED, REFUSED, WITHDRAWN
 from server.tables import local_entries, local_suppressions
 
@@ -53,10 +54,10 @@ class KnownSuppression:
 
 
 def known(
-    engine: Engine, *, actor: str, now: datetime, everything: bool = False
+    engine: Engine, *, actor: str, now: datetime, everything: bool = False, officer: str = ""
 ) -> tuple[list[KnownEntry], list[KnownSuppression]]:
-    """Return what units hold now, by unit; with *everything* also what is over or withdrawn. *actor* saw it:
-    the access log says so."""
+    """Return what units hold now, by unit; with *everything* also what is over or withdrawn, of *officer*
+    alone if one is named. *actor* saw it: the access log says so."""
     with writing(engine) as connection:
         entries = [
             KnownEntry(
@@ -73,7 +74,7 @@ def known(
                 row.decided_by or "",
                 row.until,
             )
-            for row in _rows(connection, local_entries, now, everything)
+            for row in _rows(connection, local_entries, now, everything, officer)
         ]
         suppressions = [
             KnownSuppression(
@@ -87,10 +88,10 @@ def known(
                 row.supervisor,
                 row.state,
             )
-            for row in _rows(connection, local_suppressions, now, everything)
+            for row in _rows(connection, local_suppressions, now, everything, officer)
         ]
         detail = {"entries": len(entries), "suppressions": len(suppressions)}
-        append(connection, Deed(actor, "local_entry.list", detail=detail), now)
+        append(connection, Deed(actor, "local_entry.list", source=place_of(actor), detail=detail), now)
     return entries, suppressions
 
 
@@ -175,7 +176,14 @@ def _note(
     case_number = row.case_number[:64]
     append(
         connection,
-        Deed(actor, f"local_entry.{deed}", outcome, case_number=case_number, detail=detail),
+        Deed(
+            actor,
+            f"local_entry.{deed}",
+            outcome,
+            case_number=case_number,
+            source=place_of(actor),
+            detail=detail,
+        ),
         now,
     )
 
@@ -186,8 +194,12 @@ def _names(actor: str) -> set[str]:
     return {name, name.removeprefix("console:")}
 
 
-def _rows(connection: Connection, table: Any, now: datetime, everything: bool) -> Sequence[Row[Any]]:
+def _rows(
+    connection: Connection, table: Any, now: datetime, everything: bool, officer: str
+) -> Sequence[Row[Any]]:
     query = select(table).order_by(table.c.unit_id, table.c.added_at)
+    if officer:
+        query = query.where(func.lower(func.trim(table.c.officer)) == officer.strip().lower())
     if not everything:
         query = query.where(table.c.state != WITHDRAWN, table.c.expires_at > now)
     return connection.execute(query).all()

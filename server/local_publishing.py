@@ -20,6 +20,7 @@ from server.database import reading, writing
 from server.department import Department, publish_urgent
 from server.errors import ServerError
 from server.hotlists import Hotlists
+from server.list_publishing import publish_list
 from server.local_books import OFFERED
 from server.tables import hotlist_feeds, local_entries
 
@@ -128,8 +129,7 @@ def _publish_list(department: Department, actor: str, now: datetime) -> bool:
     # The department's other sources do not become more current by this.
     lasting = newest is not None and newest.expires_at > now + timedelta(hours=1)
     expires_at = newest.expires_at if newest is not None and lasting else now + LASTING
-    hotlists.publish(department.keys, expires_at=expires_at, actor=actor, now=now)
-    department.publications.bring_list(hotlists, department.keys, now)
+    publish_list(department, expires_at=expires_at, actor=actor, now=now)
     with writing(department.engine) as connection:
         for row in due:
             _mark(connection, (row.unit_id, row.entry_id), published=row.feed)

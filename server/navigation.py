@@ -22,11 +22,18 @@ def _anyone(_: Role) -> bool:
     return True
 
 
+KEEPING = (Role.ADMIN, Role.SUPERVISOR)
+"""Who decides on retention and holds."""
+
 PLACES = (
     Place("units", "/units", "Units", _anyone),
+    Place("hits", "/hits", "Hits", lambda role: role.sees_reads),
     Place("reads", "/reads", "Reads", lambda role: role.sees_reads),
+    Place("hotlists", "/hotlists", "Hotlists", lambda role: role is not Role.TECHNICIAN),
     Place("releases", "/releases", "Releases", lambda role: role not in (Role.OFFICER, Role.TECHNICIAN)),
+    Place("retention", "/retention", "Retention", lambda role: role in KEEPING or role is Role.AUDITOR),
     Place("audit", "/audit", "Access log", lambda role: role.sees_audit),
+    Place("accounts", "/accounts", "Accounts", lambda role: role is Role.ADMIN),
     Place("audit", "/policy", "Policy", lambda role: not role.sees_audit),
 )
 

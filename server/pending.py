@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from server.audit import Deed, append, same_person
 from server.errors import HotlistRefusedError
+from server.hotlist_deeds import place_of
 from server.tables import hotlist_pending
 
 
@@ -68,14 +69,14 @@ def put_pending(
     result = connection.execute(insert(hotlist_pending).values(**row, detail=json.dumps(detail)))
     assert result.inserted_primary_key is not None
     pending = Pending(result.inserted_primary_key[0], feed, actor, now, before, after, detail)
-    append(connection, Deed(actor, "hotlist.hold", detail=_noted(pending)), now)
+    append(connection, Deed(actor, "hotlist.hold", source=place_of(actor), detail=_noted(pending)), now)
     return pending
 
 
 def drop_pending(connection: Connection, pending: Pending, action: str, *, actor: str, now: datetime) -> None:
     """Let *pending* wait no longer, and note who ended that by which *action*."""
     connection.execute(delete(hotlist_pending).where(hotlist_pending.c.pending_id == pending.pending_id))
-    append(connection, Deed(actor, action, detail=_noted(pending)), now)
+    append(connection, Deed(actor, action, source=place_of(actor), detail=_noted(pending)), now)
 
 
 def pending_of(connection: Connection, pending_id: int) -> Pending:

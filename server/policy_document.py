@@ -11,10 +11,13 @@ from sqlalchemy import Connection, select
 
 from server.access import Role
 from server.audit_outliers import BASELINE_DAYS
+from server.durations import spoken
 from server.purposes import PURPOSES
 from server.release_recipients import AgencyKind
 from server.release_tables import release_recipient_steps, release_recipients
-from server.settings import RetentionSettings, Settings
+from server.retention_rules import in_force, rule_in_force
+from server.retention_values import Rules
+from server.settings import Settings
 from server.tables import hotlist_feeds
 from server.web import page
 
@@ -86,7 +89,7 @@ def policy_of(connection: Connection, settings: Settings, now: datetime) -> Poli
         _sharing(connection, settings),
         _custodian(settings),
         _accuracy(settings),
-        _retention(settings),
+        _retention(connection, settings, now),
     )
     name = settings.department.name
     return Policy(f"{name}: usage and privacy policy for licence plate readers", now.date(), sections)
@@ -257,23 +260,31 @@ def _accuracy(settings: Settings) -> Section:
     )
 
 
-def kept(rules: RetentionSettings) -> str:
+def kept(rules: Rules) -> str:
     """Return in words how long reads are kept."""
     return (
-        f"Reads that met a list of wanted plates are kept for {rules.hits_days} days, all others for "
-        f"{rules.other_reads_days} days. Nothing is destroyed sooner than after {rules.floor_days} days "
-        f"({rules.floor_basis})."
+        f"Reads that met a list of wanted plates are kept for {spoken(rules.hits)}, all others for "
+        f"{spoken(rules.others)}. Nothing is destroyed sooner than after {spoken(rules.floor)} "
+        f"({rules.law})."
     )
 
 
-def _retention(settings: Settings) -> Section:
+def _retention(connection: Connection, settings: Settings, now: datetime) -> Section:
+    rule = rule_in_force(connection, now)
+    by_itself = (
+        "Reads that are no hits are destroyed by the server itself when their time is over, by a rule that "
+        "two persons decided on, with a certificate for each day."
+        if rule is not None and rule.purges_by_itself
+        else ""
+    )
     return Section(
         "G",
         "Retention and destruction",
         (
             "Vehicles hand what they read to the department within 30 days, and delete it only after the "
             "department's signed receipt.",
-            kept(settings.retention),
+            kept(in_force(connection, settings.retention, now)),
+            *([by_itself] if by_itself else []),
             "What is older is destroyed when one person asks for it with the reference of a written approval "
             "and another person approves. What a legal hold names stays. A signed certificate says what was "
             "destroyed, when and by whose decision.",

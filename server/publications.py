@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from tuf.api.metadata import Targets
 
 from hotlist_cache.entry import Entry
-from hotlist_cache.header import verify_header
+from hotlist_cache.header import SnapshotHeader, verify_header
 from hotlist_cache.publishing import Carried, encode_snapshot
 from server.errors import StoreUnavailableError
 from server.hotlists import Hotlists
@@ -183,6 +183,12 @@ class Publications:
             self.repository.put_target(URGENT_PATH, file, Label(LIST_KIND, sequence, urgent=True), now)
             self.repository.publish(now, _no_secrets)
             return verify_header(data, [keys.hotlist.public_key()])[0].count
+
+    def urgent(self, keys: DepartmentKeys) -> SnapshotHeader | None:
+        """Return the header of the urgent list in force; None if there is none, or its file is gone."""
+        place = self._targets().get(URGENT_PATH)
+        path = None if place is None else self.path_of(place)
+        return None if path is None else verify_header(path.read_bytes(), [keys.hotlist.public_key()])[0]
 
     def roster(self) -> tuple[int, bytes] | None:
         """Return number and bytes of the roster in force, or None.

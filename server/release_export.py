@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from server.actors import Actor, recorded
 from server.department import Department
@@ -24,6 +24,7 @@ from server.release_errors import EvidenceRefusedError, ReleaseRefusedError
 from server.release_letters import Letters, kept_file
 from server.release_recipients import AgencyKind, Recipient, keepers, require_role
 from server.releases import Releases, Request, State, add_step, request_in
+from server.tables import hits
 from server.texts import line_of
 
 
@@ -126,6 +127,8 @@ def package_for_booking(
         reason = line_of("reason", unencrypted_reason, 512) if certificate is None else None
         read_ids = chosen_in(connection, checked(scope))
         detail["reads"] = len(read_ids)
+        if certificate is None:
+            _require_seen(connection, department, read_ids, actor)
     statement = Statement(
         department.settings.department.name,
         actor.name,
@@ -144,6 +147,20 @@ def package_for_booking(
         row = _row(package, content, statement, key=key, recipient_id=recipient_id, reason=reason)
         detail["package"] = package_id = store_package(connection, row)
     return Export(package_id, content, digest, len(package.read_ids), key)
+
+
+def _require_seen(
+    connection: Connection, department: Department, read_ids: Sequence[str], actor: Actor
+) -> None:
+    """Raises EvidenceRefusedError if a hit of the reads is of a list that *actor* may not see: whoever makes
+    an unencrypted package can open it."""
+    named = select(hits.c.list_name).where(hits.c.read_id.in_(read_ids)).distinct()
+    role = "" if actor.role is None else actor.role.value
+    if any(department.visibility.hides(name, role) for name in connection.execute(named).scalars()):
+        raise EvidenceRefusedError(
+            "a read in it met a list that your role may not see: encrypt the package to the property room, "
+            "or let somebody make it who may see the list"
+        )
 
 
 def _approved(

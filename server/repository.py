@@ -32,7 +32,9 @@ from server.repository_publication import (
     is_complete,
 )
 from server.repository_signing import AnyMetadata, describe, read_metadata
-from sync.trust_values import Label, parse_label
+from sync.errors import WireFormatError
+from sync.profile import decode_profile
+from sync.trust_values import PROFILE_KIND, Label, parse_label
 
 OFFLINE = ("root", "targets")
 """Roles that persons sign."""
@@ -99,6 +101,12 @@ class Repository:
                 raise RepositoryRefusedError(f"{path}: kind {label.kind} is not known")
         except ValueError as error:
             raise RepositoryRefusedError(f"{path}: {error}") from error
+        if label.kind == PROFILE_KIND:
+            try:
+                decode_profile(file.read_bytes())
+            except WireFormatError as error:
+                # Units would refuse it too, but only after two persons signed it.
+                raise RepositoryRefusedError(f"{path}: units would refuse it: {error}") from error
         with self.folder.locked(), file.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
             length = content.tell()

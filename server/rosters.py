@@ -1,7 +1,9 @@
 """The roster of users that units let in by: made of the accounts, published when they change.
 
 Each account that could log in at the department's server can at the units, in its role. One that was unused
-for too long, at the server and on every unit that told of it, is closed in the roster too.
+for too long, at the server and on every unit that told of it, is closed in the roster too. So is one with a
+one-time password, which another person knows, until its own person has changed it at the server. A second
+factor is not asked for on units, which must let people in without a network (decision 0015).
 """
 
 from collections.abc import Sequence
@@ -75,7 +77,7 @@ def users_of(connection: Connection, settings: AccessSettings, now: datetime) ->
             role=Role(row.role),
             password_hash=row.password_hash,
             training_expires=row.training_expires,
-            disabled=row.disabled or now >= row.active_at + idle,
+            disabled=row.disabled or now >= row.active_at + idle or row.one_time_until is not None,
         )
         for row in connection.execute(select(accounts))
     ]

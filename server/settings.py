@@ -12,12 +12,15 @@ DIR/
 """
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.errors import SettingsInvalidError
+from server.feed_settings import WatchedFeed, hidden_lists, watched_feeds
+from server.retention_law import is_californian
 
 _T = TypeVar("_T")
 
@@ -41,6 +44,9 @@ class DatabaseSettings:
     it is never shown."""
 
 
+SECOND_FACTOR = ("required", "optional")
+
+
 @dataclass(frozen=True, slots=True)
 class AccessSettings:
     """`[access]`: how long a person stays logged in, and when an account is closed."""
@@ -56,6 +62,10 @@ class AccessSettings:
     """CJIS AC-2: an account unused for this long cannot log in until an administrator enables it again."""
     purpose_min: int = 60
     """A stated purpose holds for this long, then it is asked for again."""
+    second_factor: str = "optional"
+    """CJIS IA-2: "required" leads everybody without one to enrolment at the next login; "optional" asks for
+    a code who has one. A new department's file says "required"; one that an upgrade finds without the key
+    locks nobody out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,8 @@ class HotlistSettings:
     """The sources' own; otherwise an entry's id is derived from what it says."""
     least_share_percent: int = 50
     """1 to 100. A feed or list that would keep less of its entries waits for a second person's approval."""
+    hidden_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By a list's name, "*" for any run of characters: roles that may not see what it says of a plate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +136,20 @@ class PolicySettings:
     """Where it is published."""
 
 
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """`[check]`: how often the server looks through its whole database (`weekly_check`)."""
+
+    every_days: int = 7
+
+
 CALIFORNIA, CALIFORNIA_DAYS = "Cal. Gov. Code 34090.6", 365
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionSettings:
-    """`[retention]`: how long reads are kept. What a legal hold names stays whatever these say."""
+    """`[retention]`: how long reads are kept until the first rule is approved (`retention_rules`). What a
+    legal hold names stays whatever these say."""
 
     other_reads_days: int = 365
     """Reads that are no hits."""
@@ -137,8 +157,8 @@ class RetentionSettings:
     """Reads that met a hotlist entry, and those that they correct."""
     floor_days: int = CALIFORNIA_DAYS
     """Nothing may be destroyed sooner: one year by California Government Code 34090.6. Other states have a
-    ceiling in its place, as 21 days (Maine) or minutes (New Hampshire): lower it there, and say by what
-    law."""
+    ceiling in its place, as 21 days (Maine): lower it there, and say by what law. Less than a day, as three
+    minutes (New Hampshire), is for a rule."""
     floor_basis: str = CALIFORNIA
 
 
@@ -174,6 +194,20 @@ class PictureSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MapSettings:
+    """`[map]`: where the pages' maps begin, and the department's own streets below them."""
+
+    streets: str = ""
+    """Path of a GeoJSON file of lines and polygons; empty: maps have degrees and a scale alone."""
+    source: str = ""
+    """Written on the map: whose data the streets are, as "© OpenStreetMap contributors"."""
+    centre: str = ""
+    """Latitude and longitude, as "38.5816, -121.4944"; empty: the middle of California."""
+    zoom: int = 5
+    """1 shows the world, 5 a state, 11 a city, 19 a house."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of `server.toml`."""
 
@@ -187,6 +221,10 @@ class Settings:
     policy: PolicySettings = field(default_factory=PolicySettings)
     release: ReleaseSettings = field(default_factory=ReleaseSettings)
     pictures: PictureSettings = field(default_factory=PictureSettings)
+    check: CheckSettings = field(default_factory=CheckSettings)
+    map: MapSettings = field(default_factory=MapSettings)
+    feed: tuple[WatchedFeed, ...] = ()
+    """Folders that are watched for lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,13 +295,13 @@ def read_settings(path: Path) -> Settings:
     sections = [f.name for f in fields(Settings)]
     if unknown := sorted(set(raw) - set(sections)):
         raise SettingsInvalidError(f"{path}: unknown section [{unknown[0]}]: remove it or correct its name")
-    hotlist = _section(path, raw, "hotlist", HotlistSettings)
+    hotlist = _hotlist(path, raw)
     if hotlist.least_share_percent > 100:
         raise SettingsInvalidError(f"{path}: [hotlist] least_share_percent must be at most 100")
     return Settings(
         department=_section(path, raw, "department", DepartmentSettings),
         database=_section(path, raw, "database", DatabaseSettings),
-        access=_section(path, raw, "access", AccessSettings),
+        access=_access(path, raw),
         mqtt=_section(path, raw, "mqtt", BrokerSettings),
         hotlist=hotlist,
         retention=_retention(path, raw),
@@ -271,7 +309,27 @@ def read_settings(path: Path) -> Settings:
         policy=_section(path, raw, "policy", PolicySettings),
         release=_release(path, raw),
         pictures=_section(path, raw, "pictures", PictureSettings),
+        check=_section(path, raw, "check", CheckSettings),
+        map=_section(path, raw, "map", MapSettings),
+        feed=watched_feeds(path, raw.get("feed", [])),
     )
+
+
+def _hotlist(path: Path, raw: dict[str, Any]) -> HotlistSettings:
+    given = raw.get("hotlist", {})
+    plain = {k: v for k, v in given.items() if k != "hidden_from"} if isinstance(given, dict) else given
+    chosen = _section(path, {"hotlist": plain}, "hotlist", HotlistSettings)
+    hidden = given.get("hidden_from", {}) if isinstance(given, dict) else {}
+    return replace(chosen, hidden_from=hidden_lists(path, hidden))
+
+
+def _access(path: Path, raw: dict[str, Any]) -> AccessSettings:
+    chosen = _section(path, raw, "access", AccessSettings)
+    if chosen.second_factor not in SECOND_FACTOR:
+        raise SettingsInvalidError(
+            f"{path}: [access] second_factor must be one of {', '.join(SECOND_FACTOR)}"
+        )
+    return chosen
 
 
 def _retention(path: Path, raw: dict[str, Any]) -> RetentionSettings:
@@ -282,7 +340,7 @@ def _retention(path: Path, raw: dict[str, Any]) -> RetentionSettings:
                 f"{path}: [retention] {key} is less than floor_days, {chosen.floor_days} by "
                 f"{chosen.floor_basis}; where another law holds, set floor_days and floor_basis"
             )
-    if chosen.floor_days < CALIFORNIA_DAYS and chosen.floor_basis == CALIFORNIA:
+    if chosen.floor_days < CALIFORNIA_DAYS and is_californian(chosen.floor_basis):
         raise SettingsInvalidError(
             f"{path}: [retention] floor_days is less than {CALIFORNIA} asks for: name the law in floor_basis"
         )

@@ -12,8 +12,11 @@ from recognizer.plate import Plate, fold
 from server.copying import claim, copy_rows
 from server.database import is_postgresql
 from server.errors import BatchConflictError
+from server.hit_priority import priority_of
 from server.ingest import OpenedBatch, OpenedRead
-from server.tables import batches, evidence, hits, reads, units
+from server.integrity import batch_digest, digest_of, part_of
+from server.tables import batches, contexts, evidence, hits, reads, units
+from server.unit_words import note_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +54,29 @@ def store_batch(connection: Connection, opened: OpenedBatch, receipt: bytes, now
         if held.get(item.record.read.read_id, item.digest) != item.digest:
             raise BatchConflictError(f"read {item.record.read.read_id}: is held with other content")
     new = [item for item in opened.reads if item.record.read.read_id not in held]
-    connection.execute(
-        insert(batches).values(
-            batch_id=batch.batch_id,
-            unit_id=batch.unit_id,
-            digest=opened.digest,
-            made_at=batch.made_at,
-            received_at=now,
-            reads=len(opened.reads),
-            already_held=len(held),
-            receipt=receipt,
-        )
-    )
+    row = {
+        "batch_id": batch.batch_id,
+        "unit_id": batch.unit_id,
+        "digest": opened.digest,
+        "made_at": batch.made_at,
+        "received_at": now,
+        "reads": len(opened.reads),
+        "already_held": len(held),
+        "receipt": receipt,
+    }
+    connection.execute(insert(batches).values(row | {"row_digest": batch_digest(row)}))
+    its_hits = [_hit_rows(item) for item in new]
     for table, rows in (
-        (reads, [_read_row(item, batch.batch_id) for item in new]),
+        (reads, [_sealed_row(item, batch.batch_id, own) for item, own in zip(new, its_hits, strict=True)]),
         (evidence, [_evidence_row(item) for item in new if item.record.read.evidence]),
-        (hits, [row for item in new for row in _hit_rows(item)]),
+        (contexts, [_context_row(item) for item in new if item.record.context]),
+        (hits, [row for own in its_hits for row in own]),
     ):
         if rows and is_postgresql(connection):
             copy_rows(connection, table, rows)
         elif rows:
             connection.execute(insert(table), rows)
+    note_place(connection, batch.unit_id, (item.record.read for item in new), now)
     return len(held)
 
 
@@ -85,6 +90,13 @@ def _held_digests(connection: Connection, read_ids: Sequence[str]) -> dict[str, 
         )
         held.update({row.read_id: row.record_digest for row in rows})
     return held
+
+
+def _sealed_row(item: OpenedRead, batch_id: str, its_hits: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    row = _read_row(item, batch_id)
+    picture, scene = part_of(item.record.read.evidence), part_of(item.record.context)
+    row["row_digest"] = digest_of(row, its_hits, picture, scene)
+    return row
 
 
 def _read_row(item: OpenedRead, batch_id: str) -> dict[str, Any]:
@@ -117,12 +129,18 @@ def _read_row(item: OpenedRead, batch_id: str) -> dict[str, Any]:
         "prefix_first_folded": fold(Plate(read.prefix + read.plate)) if read.prefix else None,
         "prefix_last_folded": fold(Plate(read.plate + read.prefix)) if read.prefix else None,
         "revises": read.revises,
+        "incident": item.record.incident or None,
     }
 
 
 def _evidence_row(item: OpenedRead) -> dict[str, Any]:
     read = item.record.read
     return {"read_id": read.read_id, "jpeg": read.evidence, "settled_at": read.settled.utc}
+
+
+def _context_row(item: OpenedRead) -> dict[str, Any]:
+    read = item.record.read
+    return {"read_id": read.read_id, "jpeg": item.record.context, "settled_at": read.settled.utc}
 
 
 def _hit_rows(item: OpenedRead) -> list[dict[str, Any]]:
@@ -142,6 +160,10 @@ def _hit_rows(item: OpenedRead) -> list[dict[str, Any]]:
             "outcome": hit.outcome,
             "text_probability": hit.text_probability,
             "state_probability": hit.state_probability,
+            # The queue of hits goes by these.
+            "unit_id": item.record.unit_id,
+            "settled_at": item.record.read.settled.utc,
+            "priority": int(priority_of(hit.list_name, hit.outcome)),
         }
         for hit in item.record.hits
     ]

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 
@@ -60,8 +61,15 @@ units = Table(
     Column("last_batch_at", UtcTime),
     Column("status", Text),
     Column("status_at", UtcTime),
+    Column("state", String(8)),
+    Column("state_at", UtcTime),
+    Column("place_at", UtcTime),
+    Column("latitude_deg", Float),
+    Column("longitude_deg", Float),
 )
-"""A unit holds one certificate: enrolling it again overwrites the serial, which ends the old one."""
+"""A unit holds one certificate: enrolling it again overwrites the serial, which ends the old one. `status` is
+what it last said of itself (`sync.unit_status`), `state` is "online" or "offline". The place is that of its
+newest read that had one."""
 
 batches = Table(
     "batches",
@@ -74,7 +82,9 @@ batches = Table(
     Column("reads", Integer, nullable=False),
     Column("already_held", Integer, nullable=False),
     Column("receipt", LargeBinary, nullable=False),
+    Column("row_digest", LargeBinary),
 )
+"""`row_digest` is of the other columns (`integrity`). Where a batch has one, so has each of its reads."""
 
 reads = Table(
     "reads",
@@ -106,16 +116,26 @@ reads = Table(
     Column("prefix_first_folded", String(32)),
     Column("prefix_last_folded", String(32)),
     Column("revises", String(64)),
+    Column("incident", String(64)),
+    Column("row_digest", LargeBinary),
     Index("ix_reads_settled_at", "settled_at"),
     Index("ix_reads_plate_folded", "plate_folded"),
     Index("ix_reads_unit_id_settled_at", "unit_id", "settled_at"),
     Index("ix_reads_prefix_first_folded", "prefix_first_folded"),
     Index("ix_reads_prefix_last_folded", "prefix_last_folded"),
     Index("ix_reads_revises", "revises"),
+    Index(
+        "ix_reads_incident",
+        "incident",
+        "settled_at",
+        sqlite_where=text("incident IS NOT NULL"),
+        postgresql_where=text("incident IS NOT NULL"),
+    ),
 )
 """Who searches may know the stacked letters as part of the plate, before or after its characters: both are
 kept, for the few reads that have any. `revises` is no foreign key: the corrected read may come in a later
-batch, or be purged before."""
+batch, or be purged before. `row_digest` is of all that came in with the read (`integrity`); null in reads of
+before there were any."""
 
 evidence = Table(
     "evidence",
@@ -124,6 +144,8 @@ evidence = Table(
     Column("jpeg", LargeBinary, nullable=False),
     Column("settled_at", UtcTime),
     Column("object", String(64)),
+    Index("ix_evidence_inside", "settled_at", sqlite_where=text("object IS NULL")),
+    Index("ix_evidence_object", "object", sqlite_where=text("object IS NOT NULL")),
 )
 """Apart from `reads`, so that a search does not drag pictures through memory. `settled_at` is its read's: by
 it PostgreSQL keeps pictures by months (`partitions`). `object` names a picture that lies outside the
@@ -146,7 +168,28 @@ hits = Table(
     Column("outcome", String(16)),
     Column("text_probability", Float),
     Column("state_probability", Float),
+    Column("unit_id", String(63)),
+    Column("settled_at", UtcTime),
+    Column("priority", Integer),
+    Column("standing", String(16), nullable=False, server_default="open"),
+    Column("car_disposition", String(24)),
+    Column("disposition", String(24)),
+    Index("ix_hits_standing_priority_settled_at", "standing", "priority", "settled_at"),
+    Index("ix_hits_priority_settled_at", "priority", "settled_at"),
+    Index("ix_hits_unit_id_hit_id", "unit_id", "hit_id"),
+    Index("ix_hits_disposition", "disposition"),
+    Index("ix_hits_list_name", "list_name"),
+    Index(
+        "ix_hits_contradicted",
+        "priority",
+        "settled_at",
+        sqlite_where=text("car_disposition <> disposition"),
+        postgresql_where=text("car_disposition <> disposition"),
+    ),
 )
+"""`unit_id` and `settled_at` are the read's: the queue goes by them. The last three columns say what came of
+it: `standing` is "open", "verified" (confirmed, and no outcome stated yet) or "closed"; `car_disposition` is
+the last one of the car, `disposition` the one that counts."""
 
 hotlist_feeds = Table(
     "hotlist_feeds",
@@ -200,7 +243,20 @@ accounts = Table(
     Column("disabled", Boolean, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("locked_until", UtcTime),
+    Column("one_time_until", UtcTime),
+    Column("factor_sealed", LargeBinary),
+    Column("factor_step", Integer),
+    Column("factor_at", UtcTime),
+    Column("reset_what", String(16)),
+    Column("reset_by", String(128)),
+    Column("wanted_role", String(16)),
+    Column("wanted_by", String(128)),
+    Column("wanted_at", UtcTime),
 )
+"""`one_time_until`: the password was given by another person, and must be changed before then.
+`factor_sealed`: the second factor's secret, encrypted; `factor_step`: the half minute of the newest code that
+was taken. `reset_…`: what was reset, and by whom, since the person last got in. `wanted_…`: a role that waits
+for a second administrator."""
 
 sessions = Table(
     "sessions",
@@ -213,7 +269,12 @@ sessions = Table(
     Column("purpose", String(64)),
     Column("case_number", String(64)),
     Column("purpose_at", UtcTime),
+    Column("step", String(16)),
+    Column("source", String(64)),
+    Column("factor_pending", LargeBinary),
 )
+"""`step`: what the login still asks for, null once it is whole. `factor_pending`: a second factor that was
+shown and not yet confirmed."""
 
 audit = Table(
     "audit",
@@ -363,10 +424,12 @@ purges = Table(
     Column("chain", LargeBinary(32)),
     Column("held", Integer),
     Column("certificate", Text),
+    Column("rule_id", Integer),
     sqlite_autoincrement=True,
 )
 """Destructions of reads: asked for, approved by another, done in steps, certified. `state` is "asked",
-"running", "done" or "withdrawn". `chain` goes over every read that went, in order."""
+"running", "done" or "withdrawn". `chain` goes over every read that went, in order. `rule_id` is of the rule
+by which the server did it by itself, null where two persons decided."""
 
 unit_logs = Table(
     "unit_logs",
@@ -399,6 +462,18 @@ unit_log_entries = Table(
 """What was done on units, as they signed it: `data` is the entry, the columns beside it are for asking. Only
 ever appended to: triggers made by the migration refuse UPDATE and DELETE."""
 
+contexts = Table(
+    "contexts",
+    metadata,
+    Column("read_id", String(64), primary_key=True),
+    Column("jpeg", LargeBinary, nullable=False),
+    Column("settled_at", UtcTime, nullable=False),
+    Column("object", String(64)),
+    Index("ix_contexts_inside", "settled_at", sqlite_where=text("object IS NULL")),
+    Index("ix_contexts_object", "object", sqlite_where=text("object IS NOT NULL")),
+)
+"""Scenes around hits, where a unit keeps any: few, so in no partitions. Columns as those of `evidence`."""
+
 picture_notes = Table(
     "picture_notes",
     metadata,
@@ -407,3 +482,46 @@ picture_notes = Table(
     Column("purged", Boolean, nullable=False),
 )
 """Pictures outside the database that may have no read: on their way there, or their read was purged."""
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("account", ForeignKey("accounts.name"), primary_key=True),
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("made_at", UtcTime, nullable=False),
+    Column("used_at", UtcTime),
+)
+"""Each opens its account's login once, in place of an authenticator's code."""
+
+training_records = Table(
+    "training_records",
+    metadata,
+    Column("record_id", Integer, primary_key=True),
+    Column("account", ForeignKey("accounts.name"), nullable=False),
+    Column("course", String(256), nullable=False),
+    Column("held_on", Date),
+    Column("expires", Date, nullable=False),
+    Column("recorded_by", String(128), nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    Index("ix_training_records_account", "account"),
+    sqlite_autoincrement=True,
+)
+"""Who was trained in what, and until when that holds; the newest of an account decides. Only ever appended
+to."""
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("check_id", Integer, primary_key=True),
+    Column("begun_by", String(128), nullable=False),
+    Column("begun_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("place", Text, nullable=False),
+    Column("reads", Integer, nullable=False),
+    Column("unchecked", Integer, nullable=False),
+    Column("found", Integer, nullable=False),
+    Column("findings", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Rounds in which everything was looked at once, by the server or a command (`checking`). `place` is how far
+it is, `unchecked` how many reads have no digest, `findings` the first of what was `found`, as JSON."""

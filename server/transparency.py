@@ -18,10 +18,12 @@ from server.audit_entries import Entry, touches_reads
 from server.audit_period import Period
 from server.audit_reviews import newest_review
 from server.audit_unit_entries import entries_in_vehicles
+from server.hit_tables import dispositions
 from server.policy_document import kept, list_sources
 from server.purposes import PURPOSES
 from server.release_tables import release_requests, release_steps
 from server.releases import State
+from server.retention_rules import in_force
 from server.settings import Settings
 from server.tables import audit, hits, reads
 from server.web import page
@@ -47,7 +49,8 @@ class Transparency:
     share: str
     """Of reads that were hits, in percent; "" where a small count would show through it."""
     dispositions: tuple[tuple[str, str], ...]
-    """What officers answered on hits, of those units whose log has come in."""
+    """What hits came to: what the department said of them, else what officers answered in cars whose log has
+    come in."""
     queries: tuple[tuple[str, str], ...]
     """By purpose."""
     releases: tuple[tuple[str, str], ...]
@@ -64,7 +67,7 @@ def transparency_of(
     """Return what may be published about *period*."""
     read, hit = _reads(connection, period), _hits(connection, period)
     in_vehicles = entries_in_vehicles(connection, period)
-    why, came_to = _queries(connection, period, in_vehicles), _dispositions(in_vehicles)
+    why, came_to = _queries(connection, period, in_vehicles), _dispositions(connection, period, in_vehicles)
     queries = [(kind.label, why.pop(kind.code, 0)) for kind in PURPOSES]
     queries.append((_UNKNOWN, why.total()))
     at, _ = newest_review(connection)
@@ -81,7 +84,7 @@ def transparency_of(
         dispositions=tuple((each.value, shown_count(came_to[each.value])) for each in Disposition),
         queries=tuple((label, shown_count(count)) for label, count in queries),
         releases=_releases(connection, period),
-        retention=kept(settings.retention),
+        retention=kept(in_force(connection, settings.retention, now)),
         sources=list_sources(connection),
         last_audit=None if at is None else at.date(),
         website=settings.policy.website.strip(),
@@ -131,8 +134,8 @@ def _queries(connection: Connection, period: Period, in_vehicles: Iterable[Entry
     return why
 
 
-def _dispositions(in_vehicles: Iterable[Entry]) -> Counter[str]:
-    """What hits came to: of each hit the last answer counts."""
+def _dispositions(connection: Connection, period: Period, in_vehicles: Iterable[Entry]) -> Counter[str]:
+    """What hits came to: of each hit the department's last answer counts, else the car's last."""
     last: dict[tuple[str, str], str] = {}
     for each in in_vehicles:
         if (
@@ -140,7 +143,18 @@ def _dispositions(in_vehicles: Iterable[Entry]) -> Counter[str]:
             and each.outcome == "success"
             and each.detail.get("rung") == "disposition"
         ):
-            last[each.log, str(each.detail.get("hit"))] = str(each.detail.get("answer"))
+            unit_id = each.log.rpartition("/")[0]
+            last[unit_id, str(each.detail.get("hit"))] = str(each.detail.get("answer"))
+    said = (
+        select(dispositions.c.unit_id, dispositions.c.hit_id, dispositions.c.verdict)
+        .where(
+            dispositions.c.hit_id != "",
+            dispositions.c.judged_at >= period.start,
+            dispositions.c.judged_at < period.end,
+        )
+        .order_by(dispositions.c.number)
+    )
+    last |= {(row.unit_id, row.hit_id): row.verdict for row in connection.execute(said)}
     return Counter(last.values())
 
 

@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 from sync.access_log import MAX_PIECE_BYTES
 from sync.batch import MAX_BATCH_BYTES
 from sync.local_book import MAX_BOOK_BYTES
+from sync.unit_status import MAX_STATUS_BYTES
 
 TITLE = "Units of a department"
 DESCRIPTION = (
@@ -84,6 +85,19 @@ def _refusal(why: str) -> dict[str, Any]:
 BATCH = handed_in("a batch of sealed reads", MAX_BATCH_BYTES, _BATCH_ID, _SIGNATURE)
 BOOK = handed_in("what officers put on this unit: entries and suppressions", MAX_BOOK_BYTES, _SIGNATURE)
 LOG = handed_in("a piece of the unit's access log", MAX_PIECE_BYTES, _SIGNATURE)
+STATUS: dict[str, Any] = {
+    "summary": "Say how this unit is",
+    "response_class": Response,
+    "responses": {200: {"description": "It is noted.", "content": {}}}
+    | refusals(400, 403, 408, 413, 422, 503),
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "description": f"At most {MAX_STATUS_BYTES:,} bytes. It names no plate and no place.",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        },
+    },
+}
 PUBLISHED: dict[str, Any] = {
     "summary": "Fetch a file of the signed publication",
     "response_class": FileResponse,

@@ -1,5 +1,5 @@
-"""What a unit may ask for over mutual TLS: hand in batches, its local book and its access log, fetch what is
-published.
+"""What a unit may ask for over mutual TLS: hand in batches, its local book and its access log, say how it is,
+fetch what is published.
 
 See docs/protocol.md.
 """
@@ -37,6 +37,7 @@ from sync.access_log import MAX_PIECE_BYTES
 from sync.batch import MAX_BATCH_BYTES, SignedBatch
 from sync.errors import SealBrokenError, WireFormatError
 from sync.local_book import MAX_BOOK_BYTES, SignedBook
+from sync.unit_status import MAX_STATUS_BYTES
 
 BATCHES_AT_ONCE = 8
 """So many batches are in memory together at most; a unit that comes on top is asked to wait."""
@@ -110,6 +111,8 @@ def unit_app(
             receipt = await run_in_threadpool(logs.take, peer, payload, signature, clock())
         return Response(receipt, media_type="application/cbor")
 
+    _take_status(app, intake, clock)
+
     # Plain functions: FastAPI runs them on a thread of their own.
     def admitted(request: Request) -> Peer:
         peer = peer_of(request)
@@ -159,6 +162,17 @@ def unit_app(
         return _error(408, f"body did not arrive in {BODY_TIMEOUT_S} s", {"Connection": "close"})
 
     return app
+
+
+def _take_status(app: FastAPI, intake: Intake, clock: Callable[[], datetime]) -> None:
+    @app.put("/v1/status", **unit_api.STATUS)
+    async def take_status(request: Request) -> Response:
+        peer = peer_of(request)
+        await run_in_threadpool(intake.admit, peer, clock())
+        too_large = f"unit status: is larger than {MAX_STATUS_BYTES} bytes; shorten it"
+        payload = await _body(request, MAX_STATUS_BYTES, too_large)
+        await run_in_threadpool(intake.take_status, peer, payload, clock())
+        return Response()
 
 
 def peer_of(request: Request) -> Peer:

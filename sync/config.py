@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sync.batch import MAX_BATCH_BYTES
+from sync.networks import COMMON, NetworkRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class SyncConfig:
     """Waits double from first to max while the server cannot be reached, each shortened at random."""
     refused_wait_s: float = 3600.0
     """How long nothing is sent after the server refused the unit itself (401, 403)."""
+    networks: tuple[NetworkRule, ...] = COMMON
+    """What may travel over which network; the first rule holds that names the interface in use."""
 
     def __post_init__(self) -> None:
         if self.server_url and not self.server_url.startswith("https://"):
@@ -41,6 +44,9 @@ class SyncConfig:
             raise ValueError(f"batch_bytes: at most {MAX_BATCH_BYTES // 2}, or the server refuses the batch")
         if self.backoff_first_s > self.backoff_max_s:
             raise ValueError("backoff_first_s: must not be more than backoff_max_s")
+        names = [rule.name for rule in self.networks]
+        if len(names) != len(set(names)):
+            raise ValueError("networks: two have the same name; give each its own")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,10 @@ class RetentionConfig:
     non_hit_window_min: float | None = None
     """The same for reads without a hit, in minutes; None: as for all. Where it is set, hits and other reads
     are sealed under different keys, and the file shows how many were hits."""
+    transfer_non_hits: bool = True
+    """False: reads without a hit are never sent. They are destroyed with their window, `non_hit_window_min`
+    or `local_window_h`, and are not stored at all where that is 0: New Hampshire (RSA 261:75-b) leaves them
+    three minutes. What was stored before it was set is still sent."""
     window_outlives_restart: bool = True
     """False keeps the window's keys in memory alone, whatever its length: with the power they are gone."""
     window_tpm: str = "auto"
@@ -104,6 +114,9 @@ class RetentionConfig:
     """With less room on the disk, the unit does without the first of `when_full`."""
     stop_reserve_bytes: int = 64 * 1024 * 1024
     """With less room on the disk, recording stops with an alarm."""
+    context_images: bool = False
+    """Whether hits bring a picture of the whole scene, which shows others too: only where the department says
+    so."""
     when_full: tuple[FirstToGo, ...] = (
         FirstToGo.CONTEXT_IMAGES,
         FirstToGo.ACKNOWLEDGED_READS,

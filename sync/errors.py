@@ -22,6 +22,11 @@ class NotTrustedError(UnreachableError):
     """
 
 
+class TooSlowError(UnreachableError):
+    """The batch did not arrive in the time that the server gives it: so many bytes fare no better again over
+    this network. Cut it smaller."""
+
+
 class RefusedError(SyncError):
     """The server understood and said no (401 and 403 too): set the batch aside, tell a person."""
 

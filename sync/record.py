@@ -12,6 +12,7 @@ from recognizer.plate import Jurisdiction, Plate, normalise
 from recognizer.read import Box, JurisdictionOpinion, PlateRead, Position
 from sync import wire
 from sync.errors import WireFormatError
+from sync.purposes import checked_incident
 
 RECORD_VERSION = 1
 
@@ -43,6 +44,10 @@ class Record:
     unit_id: str
     read: PlateRead
     hits: tuple[RecordedHit, ...]
+    context: bytes = field(default=b"", repr=False)
+    """JPEG of the scene around a hit; empty where none was kept."""
+    incident: str = ""
+    """Number of the incident around which the unit canvassed; empty where it did not."""
 
 
 def recorded(hit: HotlistHit) -> RecordedHit:
@@ -64,8 +69,17 @@ def recorded(hit: HotlistHit) -> RecordedHit:
     )
 
 
-def encode_record(unit_id: str, read: PlateRead, hits: Sequence[HotlistHit]) -> bytes:
-    """Return *read* and its *hits* as the bytes to seal.
+def encode_record(
+    unit_id: str,
+    read: PlateRead,
+    hits: Sequence[HotlistHit],
+    *,
+    context: bytes = b"",
+    incident: str = "",
+) -> bytes:
+    """Return *read* and its *hits*, with the scene as JPEG in *context*, as the bytes to seal.
+
+    *incident* is the number of the incident around which the unit canvasses, "" in none.
 
     A read may come without its picture (`evidence` empty), as one does when the disk is nearly full.
     """
@@ -110,6 +124,8 @@ def encode_record(unit_id: str, read: PlateRead, hits: Sequence[HotlistHit]) -> 
                 for h in map(recorded, hits)
             ],
             **_optional_fields(read, hits),
+            **({"context": context} if context else {}),
+            **({"incident": incident} if incident else {}),
         }
     )
 
@@ -141,13 +157,25 @@ def decode_record(data: bytes) -> Record:
     if not isinstance(fields, dict) or fields.get("v") != RECORD_VERSION:
         raise WireFormatError(f"record is not of version {RECORD_VERSION}: update the server")
     try:
-        return Record(wire.identifier(fields["unit"]), _read(fields), _hits(fields))
+        context = wire.octets(fields.get("context", b""))
+        return Record(
+            wire.identifier(fields["unit"]), _read(fields), _hits(fields), context, _incident(fields)
+        )
     except KeyError as error:
         raise WireFormatError(f"record has no field {error}") from None
     except (TypeError, ValueError) as error:
         raise WireFormatError(
             f"record has a field of a wrong type or value ({type(error).__name__})"
         ) from None
+
+
+def _incident(fields: dict[str, Any]) -> str:
+    if "incident" not in fields:
+        return ""
+    incident = wire.text(fields["incident"])
+    if checked_incident(incident) != incident:
+        raise ValueError("an incident number has no spaces around it")
+    return incident
 
 
 def _read(fields: dict[str, Any]) -> PlateRead:

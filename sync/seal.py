@@ -36,10 +36,15 @@ class EpochSealer:
     department, and by who holds the key it was `wrapped` under.
     """
 
-    def __init__(self, unit_id: str, department: X25519PublicKey) -> None:
+    def __init__(self, unit_id: str, department: X25519PublicKey | None) -> None:
+        """*department* None: the key is sealed to nobody, and what it seals is never sent."""
         key = AESGCM.generate_key(256)
         epoch_id = secrets.token_hex(16)
-        sealed_key = _SUITE.encrypt(key, department, info=_epoch_info(unit_id, epoch_id))
+        sealed_key = (
+            b""
+            if department is None
+            else _SUITE.encrypt(key, department, info=_epoch_info(unit_id, epoch_id))
+        )
         self.epoch = SealedEpoch(epoch_id, unit_id, sealed_key)
         self._key = key
         self._aead = AESGCM(key)

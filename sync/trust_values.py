@@ -16,13 +16,18 @@ LIST_PATH, URGENT_PATH = "hotlist/list", "hotlist/urgent"
 LIST_KIND, DELTA_KIND = "hotlist", "hotlist-delta"
 ROSTER_PATH, ROSTER_KIND = "rosters/roster", "roster"
 """Who may log in on the units."""
+MODEL_KIND = "model"
+PROFILE_KIND = "profile"
+"""What the department sets on its units (`sync.profile`)."""
 DELTA_PREFIX = "hotlist/delta-"
 """Before the sequence of the list that the change leads to."""
+PACK_SUFFIX = ".pack"
+"""Of the path of a model pack."""
 FOLDERS = {
     LIST_KIND: "hotlist",
     DELTA_KIND: "hotlist",
-    "model": "models",
-    "profile": "profiles",
+    MODEL_KIND: "models",
+    PROFILE_KIND: "profiles",
     ROSTER_KIND: "rosters",
 }
 """The kinds of targets, and the first part of their paths."""
@@ -151,6 +156,14 @@ def require_path(path: str) -> str:
             "a target is called folder/name: letters, digits, dot, hyphen, underscore; depth 2 to 4"
         )
     return path
+
+
+def pack_path(name: str) -> str:
+    """Return the path of the target that takes the place of the model pack *name* on the units that have it.
+
+    Raises ValueError if a pack of that name cannot be published.
+    """
+    return require_path(f"{FOLDERS[MODEL_KIND]}/{name}{PACK_SUFFIX}")
 
 
 def parse_label(path: str, custom: object) -> Label | None:

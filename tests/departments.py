@@ -22,7 +22,7 @@ from sqlalchemy import select
 
 from hotlist_cache.hit import HotlistHit
 from recognizer.read import PlateRead
-from server import access
+from server import passwords
 from server.database import reading
 from server.department import Administrator, Department, found, open_department
 from server.enrolment import UnitAddresses, enroll
@@ -35,7 +35,7 @@ from sync.seal import EpochSealer
 
 # Hashing is meant to be costly, and tests log in some hundred times. `test_server_access` asks a fresh
 # interpreter for the cost that people's passwords get.
-access._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 ROOT = Path(__file__).parent.parent
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -86,13 +86,16 @@ class Unit:
         reads: Sequence[PlateRead],
         hits: Sequence[HotlistHit] = (),
         batch_id: str = "",
+        incident: str = "",
     ) -> SignedBatch:
         """Return *reads* sealed and signed; each with those of *hits* that are its own."""
         sealer = self.sealer()
         sealed = [
             sealer.seal(
                 read.read_id,
-                encode_record(self.unit_id, read, [hit for hit in hits if hit.read is read]),
+                encode_record(
+                    self.unit_id, read, [hit for hit in hits if hit.read is read], incident=incident
+                ),
             )
             for read in reads
         ]
@@ -127,6 +130,7 @@ def a_stranger(root: Path, database_url: str = "") -> Department:
         server_url=ADDRESSES.server_url,
         now=datetime.now(UTC),
         database_url=database_url,
+        second_factor="optional",  # most tests are about something else than logging in
     )
     return open_department(root)
 

@@ -15,7 +15,7 @@ from hotlist_cache.hit import HotlistHit, ListAge, MatchKind, StateMatch
 from recognizer.plate import Jurisdiction, normalise
 from recognizer.read import Box, JurisdictionOpinion, PlateRead
 from sync.batch import Receipt, SignedBatch, decode_batch, encode_receipt
-from sync.errors import RefusedError, UnreachableError
+from sync.errors import RefusedError, TooSlowError, UnreachableError
 from sync.record import Record, decode_record
 from sync.seal import EpochOpener
 
@@ -31,6 +31,8 @@ class Fate(Enum):
     """Nothing arrives."""
     REFUSED = auto()
     """It arrives, is understood, and is not taken."""
+    TOO_SLOW = auto()
+    """The server hangs up before it is whole."""
     RECEIPT_LOST = auto()
     """The batch is taken, and the answer does not come back."""
     RECEIPT_ALTERED = auto()
@@ -60,6 +62,8 @@ class FakeDepartment:
         fate = self.fates.popleft() if self.fates else Fate.ACKNOWLEDGED
         if fate is Fate.UNREACHABLE:
             raise UnreachableError("the fake server is not there")
+        if fate is Fate.TOO_SLOW:
+            raise TooSlowError("the fake server has waited long enough")
         if fate is Fate.REFUSED:
             raise RefusedError("the fake server says no", status=422)
         earlier = [receipt for held, (_, receipt) in self._receipts.items() if held != batch.batch_id]

@@ -46,6 +46,7 @@ def main() -> None:
     vectors = {
         "unit": UNIT,
         "keys": {"unit_ed25519": "01" * 32, "receipt_ed25519": "02" * 32, "department_x25519": "03" * 32},
+        "canvass": encode_record(UNIT, a_read("read-c"), [], incident="26-0042").hex(),
         "records": {r.read_id: record.hex() for r, record in zip(reads, records, strict=True)},
         "batches": [
             batch_case("as it should be", "good", signed),

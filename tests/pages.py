@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from httpx import ASGITransport, AsyncClient, Response
 
 from edge.access_log import AccessLog
+from edge.incident import Incidents
 from edge.local_entries import book_in
 from edge.page import page_app
 from edge.page_accounts import Accounts
@@ -26,6 +27,7 @@ from hotlist_cache.entry import Entry, Priority
 from hotlist_cache.hit import Alert, HotlistHit, ListAge, MatchKind, StateMatch
 from recognizer.plate import Jurisdiction
 from sync.access_log import LogEntry, read_entry
+from sync.config import RetentionConfig
 from sync.roster import Role, Roster, RosterUser
 from tests.clocks import START, FakeClock
 from tests.fakes import a_read
@@ -150,6 +152,7 @@ class Page:
         self.rosters = HeldRoster()
         self.unit_key, self.department = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
         self.window = FakeWindow()
+        self.retention = RetentionConfig()
         self.board = Board()
         self.board.put_status(STATUS)
         self.runner = asyncio.Runner()
@@ -165,17 +168,21 @@ class Page:
             department=self.department.public_key(),
             clock=self.clock,
         )
+        self.incidents = Incidents(self.log, self.clock)
         lockouts = Lockouts(self.folder, STORAGE_KEY, self.config)
         self.desk = Desk(
             unit_id=UNIT,
             config=self.config,
-            accounts=Accounts(self.rosters, lockouts, self.log, self.config, self.clock),
+            accounts=Accounts(
+                self.rosters, lockouts, self.log, self.config, self.clock, ended=self.incidents.end_of_shift
+            ),
             log=self.log,
             board=self.board,
             window=self.window,
             book=lambda: book_in(self.folder, STORAGE_KEY),
             clock=self.clock,
-            window_h=24.0,
+            incidents=self.incidents,
+            retention=lambda: self.retention,
         )
 
     def close(self) -> None:

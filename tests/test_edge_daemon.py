@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,10 +23,12 @@ from hotlist_cache.local import LocalBook
 from recognizer.config import RecognizerConfig
 from recognizer.errors import InferenceFailedError
 from recognizer.read import Box
+from sync.config import SyncConfig
 from sync.errors import DiskFullError
 from sync.outbox import open_outbox
 from tests.keys import make_keys
 from tests.painted import paint, street, tiny_pack
+from tests.pki import authority
 from tests.test_edge_pipeline import Listed
 
 PLATE = "TEST123"
@@ -138,6 +141,38 @@ def test_running_unit_tells_its_status_and_stops_when_asked(tmp_path: Path) -> N
     daemon.run(until_end=False, on_status=on_status)
     assert seen.is_set()
     assert told[-1].unit == "unit-07"
+
+
+def test_another_network_is_tried_over_new_connections(tmp_path: Path) -> None:
+    config = replace(unit(tmp_path), sync=SyncConfig(server_url="https://localhost:9"))
+    files = authority(tmp_path / "pki").issue("unit-07")
+    keys = replace(
+        unlock(config.unit.keys_dir),
+        tls_authority=files.ca,
+        tls_certificate=files.certificate,
+        tls_key=files.key,
+    )
+    parts = compose(config, keys)
+    daemon = Daemon(parts)
+    renewed: list[object] = []
+    connections = [parts.transport, parts.hit_transport, parts.publisher]
+    for each in connections:
+        assert each is not None
+        each.renew = lambda each=each: renewed.append(each)  # type: ignore[method-assign,misc]
+    turns = 0
+
+    def on_status(status: Status, alerts: Sequence[Alert]) -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 1:
+            assert renewed == []
+            parts.roads._ask = lambda: "wlan7"
+        elif turns == 3:
+            daemon.stop()
+
+    daemon.run(until_end=False, on_status=on_status)
+    assert renewed == connections  # once, though it was looked at again
+    assert parts.roads.network == "Wi-Fi (wlan7)"
 
 
 def test_second_start_goes_on_with_the_reads_of_the_first(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from edge.page_config import PageConfig
 from edge.window import WindowRead
 from hotlist_cache.hit import StateMatch
 from sync.access_log import open_detail
+from sync.config import RetentionConfig
 from sync.roster import Role
 from tests.clocks import START
 from tests.fakes import a_read
@@ -27,7 +28,18 @@ def page(tmp_path: Path) -> Iterator[Page]:
     made.close()
 
 
-PAGES = ("/", "/now", "/hits", "/hits/hit-1", "/lookup", "/entries", "/status", "/log", "/logout")
+PAGES = (
+    "/",
+    "/now",
+    "/hits",
+    "/hits/hit-1",
+    "/lookup",
+    "/entries",
+    "/status",
+    "/log",
+    "/incident",
+    "/logout",
+)
 FORMS = (
     *("/logout", "/palette", "/lookup", "/purpose", "/purpose/new", "/hits/hit-1/answer"),
     *(
@@ -36,6 +48,8 @@ FORMS = (
         "/entries/remove",
         "/suppressions/approve",
         "/suppressions/lift",
+        "/incident/begin",
+        "/incident/end",
     ),
 )
 
@@ -412,6 +426,7 @@ OPENS = {
     "/lookup": _PATROL,
     "/entries": _PATROL | {Role.ADMIN, Role.AUDITOR},
     "/status": _ALL,
+    "/incident": _PATROL,
     "/log": {Role.ADMIN, Role.AUDITOR},
     "/logout": _ALL,
 }
@@ -426,13 +441,15 @@ TAKES = {
     "/entries/remove": _PATROL,
     "/suppressions/approve": {Role.SUPERVISOR},
     "/suppressions/lift": _PATROL,
+    "/incident/begin": _PATROL,
+    "/incident/end": _PATROL,
 }
 
 
 def test_the_matrix_below_names_every_route() -> None:
-    from edge import page_entries, page_hits, page_login, page_lookup, page_status
+    from edge import page_entries, page_hits, page_incident, page_login, page_lookup, page_status
 
-    parts = (page_entries, page_hits, page_login, page_lookup, page_status)
+    parts = (page_entries, page_hits, page_incident, page_login, page_lookup, page_status)
     routes = {
         (path.replace("{hit_id}", "hit-1"), method)
         for part in parts
@@ -674,6 +691,28 @@ def test_a_look_up_is_logged_with_purpose_case_and_what_was_shown(page: Page) ->
     assert {(e.purpose, e.case_number) for e in (asked, shown)} == {("investigation", "26-0042")}
     assert open_detail(asked, UNIT, page.department) == {"asked": "8ABC*"}
     assert shown.detail["reads"] == page.window.reads[0].read_id
+
+
+@pytest.mark.parametrize(
+    ("retention", "said"),
+    [
+        (RetentionConfig(), "of the last 24 hours."),
+        (RetentionConfig(local_window_h=1), "of the last 60 minutes."),
+        (
+            RetentionConfig(non_hit_window_min=3, transfer_non_hits=False),
+            "of the last 24 hours, those without a hit of the last 3 minutes. "
+            "Older hits are at the department; other reads are destroyed.",
+        ),
+        (RetentionConfig(non_hit_window_min=0), "of the last 24 hours, hits alone."),
+    ],
+)
+def test_how_far_a_look_up_reaches_is_said_as_it_is_now(
+    page: Page, retention: RetentionConfig, said: str
+) -> None:
+    browser = page.logged_in("reyes")
+    browser.submit("/lookup", "/purpose", code="investigation", case_number="26-0042")
+    page.retention = retention  # a profile came in the middle of the shift
+    assert said in browser.get("/lookup").text
 
 
 @pytest.mark.parametrize("text", ["", "*", "???", "8" * 17, "8ABC%", "' OR 1=1"])

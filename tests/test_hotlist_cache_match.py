@@ -379,7 +379,8 @@ def test_search_finds_what_trying_each_listed_plate_finds(patterns: set[str], re
     for number, text in enumerate(listed):
         chance = expected.get(text, 0.0)
         if chance >= 0.01 * 1.001 or text == fold(read.plate):
-            assert found[number] == pytest.approx(chance, rel=0.1, abs=1e-9)
+            # Texts far less likely than the likeliest are not tried: they are missing from the sum.
+            assert found[number] == pytest.approx(chance, rel=0.2, abs=1e-9)
 
 
 @settings(max_examples=100, deadline=None)

@@ -58,7 +58,7 @@ def test_an_officer_logs_in_verifies_a_hit_and_the_department_has_it_on_record(t
     with station(tmp_path) as at:
         (tmp_path / "officer").write_text(PASSWORD, encoding="utf-8")
         more = ["--password-file", str(tmp_path / "officer"), "--training-expires", "2099-01-01"]
-        server(at, "user", "add", "reyes", "--role", "officer", *more)
+        server(at, "account", "add", "reyes", "--role", "officer", *more)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         process = at.run_unit("--set", f"page.port={port}")

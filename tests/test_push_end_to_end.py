@@ -217,7 +217,7 @@ def test_another_units_certificate_takes_over_no_session(scene: Scene) -> None:
             lambda timestamp: None,
             lambda: 0.0,
         )
-        link.publish_status({"posing": True})
+        link.publish_status(b'{"state":"online","posing":true}')
         for _ in range(40):
             link.step(0.05)
         scene.publish("7ABC123")

@@ -11,7 +11,15 @@ from sqlalchemy import func, select
 from recognizer.plate import fold, normalise
 from server.bench import Figure
 from server.bench_ingest import BATCH_READS, make_load, take_all
-from server.bench_reads import make_reads, search_exact, search_partial, search_place
+from server.bench_reads import (
+    make_reads,
+    search_alike,
+    search_canvass,
+    search_convoy,
+    search_exact,
+    search_partial,
+    search_place,
+)
 from server.database import is_postgresql, reading
 from server.department import Department
 from server.records import ReadQuery, find_reads
@@ -49,6 +57,9 @@ def test_searches_of_the_benchmark_find_something(department: Department) -> Non
     assert search_exact(department.engine, 20, chance).found >= 0.5
     assert search_partial(department.engine, 20, chance).found >= 1
     assert len(search_place(department.engine, 20, since, NOW, chance).ms) == 20
+    assert search_alike(department.engine, 20, chance).found >= 1
+    assert search_canvass(department.engine, 5, since, NOW, chance).found >= 1
+    assert search_convoy(department.engine, 5, NOW, chance).found >= 0
 
 
 def test_batches_of_the_benchmark_are_taken_whole(department: Department, tmp_path: Path) -> None:

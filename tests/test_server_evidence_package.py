@@ -71,7 +71,9 @@ def test_a_read_is_told_with_all_that_is_recorded_of_it(department: Department) 
     with reading(department.engine) as connection:
         columns = {row[1] for row in connection.execute(text("PRAGMA table_info(reads)"))}
         hit_columns = {row[1] for row in connection.execute(text("PRAGMA table_info(hits)"))}
-    assert set(read["read"]) == {name for name in columns if not name.endswith("_folded")}
+    assert set(read["read"]) == {
+        name for name in columns if not name.endswith("_folded") and name != "row_digest"
+    }
     assert [set(hit) for hit in read["hits"]] == [hit_columns]
     assert (read["read"]["plate"], read["read"]["read_id"]) == (PLATES[0], ids[0])
     assert read["read"]["positions"][0] == [["8", 0.9], ["", 0.05]] and read["read"]["box"] == [

@@ -133,7 +133,8 @@ def a_package(department: Department, key: Ed25519PrivateKey, at: datetime = NOW
         read_ids(department),
         statement,
         key=key,
-        receipt_key=bytes(32, fetch=department.pictures.fetch),
+        receipt_key=bytes(32),
+        fetch=department.pictures.fetch,
     )
     return made.archive
 

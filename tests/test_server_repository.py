@@ -84,7 +84,7 @@ def test_change_after_a_signature_asks_for_all_signatures_anew(
     draft = department.repository.folder.draft_path("targets")
     shutil.copyfile(draft, tmp_path / "anna.json")
     department.sign("targets", ("anna",))
-    department.put("profiles/a.toml", b"profile", Label("profile", 1))
+    department.put("profiles/a.toml", b"version = 1", Label("profile", 1))
     assert json.loads(draft.read_bytes())["signatures"] == []
     sign_file(tmp_path / "anna.json", department.repository.ring.named("anna"), no_secrets)
     with pytest.raises(RepositoryRefusedError, match="sign it anew"):
@@ -115,7 +115,7 @@ def test_returned_file_that_is_no_metadata_is_refused(
 
 def test_person_reads_what_they_are_to_sign(department: Department) -> None:
     department.put(MODEL, b"new weights", Label("model", 2))
-    department.put("profiles/a.toml", b"profile", Label("profile", 1, urgent=True))
+    department.put("profiles/a.toml", b"version = 1", Label("profile", 1, urgent=True))
     told = "\n".join(department.repository.describe_draft("targets"))
     assert "targets version 2" in told
     assert f"~ {MODEL}: 11 bytes" in told

@@ -240,9 +240,9 @@ def test_the_commands_publish_after_each_change_of_an_account(department: Depart
     (tmp_path / "password").write_text(PASSWORD)
     root = ["--department", str(department.folder.root)]
     more = ["--password-file", str(tmp_path / "password"), "--training-expires", "2099-01-01"]
-    run = CliRunner().invoke(app, ["user", "add", "brandt", "--role", "supervisor", *more, *root])
+    run = CliRunner().invoke(app, ["account", "add", "brandt", "--role", "supervisor", *more, *root])
     assert run.exit_code == 0 and "roster 1 tells the units" in run.output
-    run = CliRunner().invoke(app, ["user", "change", "brandt", "--disable", *root])
+    run = CliRunner().invoke(app, ["account", "change", "brandt", "--disable", *root])
     assert "roster 2 tells the units" in run.output
     run = CliRunner().invoke(app, ["roster", "publish", *root])
     assert "roster 3 is published" in run.output

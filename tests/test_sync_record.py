@@ -53,6 +53,25 @@ def test_any_read_comes_back_as_it_went(read: PlateRead) -> None:
     assert decode_record(encode_record(UNIT, read, [])) == Record(UNIT, read, ())
 
 
+def test_a_scene_comes_back_and_is_left_out_where_there_is_none() -> None:
+    read = a_read()
+    scene = b"\xff\xd8 a scene"
+    assert decode_record(encode_record(UNIT, read, [a_hit(read)], context=scene)).context == scene
+    assert "context" not in cbor2.loads(encode_record(UNIT, read, [a_hit(read)]))
+
+
+def test_an_incident_comes_back_and_is_left_out_where_there_is_none() -> None:
+    read = a_read()
+    assert decode_record(encode_record(UNIT, read, [], incident="26-0042 A")).incident == "26-0042 A"
+    assert "incident" not in cbor2.loads(encode_record(UNIT, read, []))
+
+
+@pytest.mark.parametrize("number", ["", "x", " 26-0042", "26-0042 ", "26\n0042", "A" * 65, 26, None])
+def test_an_incident_that_is_no_incident_number_is_refused(number: object) -> None:
+    with pytest.raises(WireFormatError):
+        decode_record(cbor2.dumps({**fields(), "incident": number}, canonical=True))
+
+
 def test_hits_come_back_with_their_list_and_its_age() -> None:
     read = a_read()
     hit = a_hit(read)

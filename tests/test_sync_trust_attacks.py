@@ -752,7 +752,7 @@ def test_record_that_is_spoiled_while_it_is_open_stops_updates(
     before = unit.trusted
     unit._record._connection.execute("DROP TABLE accepted")
     department.issue(3, LATER)
-    with pytest.raises(TrustLostError, match="damaged"):
+    with pytest.raises(TrustLostError, match="breaks its own rules"):
         unit.refresh(department.source, LATER)
     assert unit.trusted == before
 

@@ -73,6 +73,7 @@ def test_records_from_the_vectors_are_understood() -> None:
     assert (first.read.plate, first.hits[0].list_name) == ("TEST123", "Stolen vehicle")
     assert (second.read.plate, second.read.evidence, second.hits) == ("ABC987", b"", ())
     assert (first.read.prefix, first.read.revises, first.hits[0].form) == ("", None, "plate")
+    assert (first.incident, decode_record(bytes.fromhex(VECTORS["canvass"])).incident) == ("", "26-0042")
 
 
 def hkdf_extract(salt: bytes, material: bytes) -> bytes:

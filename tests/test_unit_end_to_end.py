@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from edge.clock import SystemClock
@@ -95,9 +97,9 @@ def test_alerts_of_the_drive_keep_their_priority_unless_there_is_doubt(replayed:
 
 @pytest.fixture(scope="module")
 def driven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
-    """A station whose unit has driven once to the end."""
+    """A station whose unit has driven once to the end, and kept the scenes of its hits."""
     with station(tmp_path_factory.mktemp("station")) as made:
-        with made.run_unit("--until-end") as unit:
+        with made.run_unit("--until-end", "--set", "retention.context_images=true") as unit:
             assert unit.wait(240) == 0, (made.unit / "unit.log").read_text(encoding="utf-8")[-2000:]
         yield made
 
@@ -111,6 +113,16 @@ def test_every_read_is_at_the_department_once_and_gone_from_the_unit(
     status = json.loads((driven.unit / "run" / "status.json").read_text(encoding="utf-8"))
     assert (status["transfer"]["queued"], status["transfer"]["purged"]) == (0, len(stored))
     assert status["alerts"] == len(replayed.alerts)
+
+
+def test_hits_that_were_told_bring_their_scene_and_no_other_read_does(driven: Station) -> None:
+    told, all_hits = driven.hits_told()
+    scenes = driven.scenes()
+    assert set(scenes) == told
+    assert told and len(driven.held()) > len(all_hits) >= len(told)
+    for jpeg in scenes.values():
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None and picture.shape[1] == 1280
 
 
 def test_nothing_of_the_drive_can_be_read_in_the_state_directory(driven: Station) -> None:

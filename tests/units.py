@@ -42,6 +42,23 @@ class Station:
         finally:
             database.close()
 
+    def hits_told(self) -> tuple[set[str], set[str]]:
+        """Ids of the reads with hits that were told as such, and of all with any."""
+        database = Database(self.department / "department.sqlite")
+        try:
+            rows = [(str(row["read_id"]), row["outcome"] != "none") for row in database["hits"].rows]
+        finally:
+            database.close()
+        return {read_id for read_id, told in rows if told}, {read_id for read_id, _ in rows}
+
+    def scenes(self) -> dict[str, bytes]:
+        """The scenes that the department holds, by read."""
+        database = Database(self.department / "department.sqlite")
+        try:
+            return {str(row["read_id"]): bytes(row["jpeg"]) for row in database["contexts"].rows}
+        finally:
+            database.close()
+
     def run_unit(self, *arguments: str, source: Path = DRIVE / "drive.mp4") -> subprocess.Popen[bytes]:
         """Start the unit on *source*; its log is added to `unit.log` beside its configuration."""
         with (self.unit / "unit.log").open("ab") as log:
