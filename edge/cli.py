@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from camera.errors import RecordingUnreadableError
 from edge.cli_hotlist import DEFAULT_CONFIG, ConfigOption, hotlist
 from edge.cli_log import log
+from edge.cli_models import models
 from edge.cli_transfer import transfer
 from edge.clock import system_utc
 from edge.config import load_config
@@ -32,7 +32,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-models = typer.Typer(help="Model packs: list, verify, install.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models, name="models")
 app.add_typer(hotlist, name="hotlist")
 app.add_typer(log, name="log")
@@ -173,49 +172,6 @@ def bench(
 
     configure_logs(level="error")
     bench_command(json_, entries=entries, seconds=seconds)
-
-
-@models.command("list")
-def models_list() -> None:
-    """Show the packs on this machine with their measured accuracy."""
-    from recognizer.manifest import builtin_folder, installed_folders, load_pack
-
-    table = Table("pack", "folder", "detector", "reader")
-    installed = [
-        path.parent for place in installed_folders() for path in sorted(place.glob("*/manifest.toml"))
-    ]
-    for folder in [builtin_folder(), *installed]:
-        pack = load_pack(str(folder))
-        table.add_row(pack.name, str(folder), pack.detector.weights.file, pack.reader.weights.file)
-    Console().print(table)
-
-
-@models.command("verify")
-def models_verify(pack: Annotated[str, typer.Argument()] = "builtin") -> None:
-    """Check every file of a pack against its manifest, and run both models once."""
-    from recognizer.config import RecognizerConfig
-    from recognizer.onnx import Recognizer
-
-    recognizer = Recognizer.open(RecognizerConfig(model_pack=pack))
-    print(f"pack {recognizer.pack.name}: digests as in its manifest, both models run")
-
-
-@models.command("install")
-def models_install(
-    name: Annotated[str, typer.Argument(help="fast-alpr")],
-    source: Annotated[
-        Path | None, typer.Option("--from", help="A folder that holds the files, for units without internet.")
-    ] = None,
-) -> None:
-    """Fetch a published pack from its upstream release, pinned by digest."""
-    from edge.packs import install_pack
-    from recognizer.manifest import installed_folders
-
-    try:
-        folder = install_pack(name, installed_folders()[1 if os.getuid() == 0 else 0], source=source)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    print(f'installed in {folder}; use it with model_pack = "{name}" or --pack {name}')
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

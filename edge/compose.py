@@ -25,6 +25,7 @@ from edge.config import HOTLIST_FOLDER, UPDATES_FOLDER, URGENT_FOLDER, Config
 from edge.connections import connections_of, follow
 from edge.contexts import Contexts
 from edge.courier import Courier, KeeperStore
+from edge.department_packs import DepartmentPacks
 from edge.errors import ConfigInvalidError, LogUnwritableError
 from edge.hit_courier import hit_courier_of
 from edge.hotlists import HotlistDesk, LostTrust, Publishes
@@ -126,8 +127,8 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
     profiles = Profiles(config, keys.storage, alarm=alarms.put)
     config = profiles.config
     hit_stored = Event()
-    recognizer = Recognizer.open(config.recognizer)
     with ExitStack() as opened:
+        packs, recognizer = _models(config, keys, alarms, opened)
         # Live cameras' processes start with the first frame asked for; only recordings are opened here.
         bank = CameraBank(config.cameras, config.gps, clock)
         opened.callback(bank.close)
@@ -190,6 +191,7 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
             listed_anew=listed_anew,
             roads=connections.roads,
             profiles=profiles,
+            packs=packs,
         )
         desk.load()
         link = _link(config, files, desk) if config.mqtt.host else None
@@ -230,6 +232,7 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         roads=connections.roads,
         pacing=connections.pacing,
         profiles=profiles,
+        packs=packs,
         publisher=connections.publisher,
         lists=lists,
         sightings=sightings,
@@ -247,6 +250,19 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         page=page,
         page_faults=tuple(fault for fault in (log_fault, page_fault) if fault),
     )
+
+
+def _models(
+    config: Config, keys: Keys, alarms: "SimpleQueue[str]", opened: ExitStack
+) -> tuple[DepartmentPacks, Recognizer]:
+    reserve_bytes = config.retention.image_reserve_bytes
+    packs = DepartmentPacks(
+        config.unit.state_dir, keys.storage, reserve_bytes=reserve_bytes, alarm=alarms.put
+    )
+    recognizer = packs.open(config.recognizer)
+    # A disk that is full, or a recording that is none, ends the start and says nothing against the models.
+    opened.callback(packs.ended)
+    return packs, recognizer
 
 
 def _access_log(config: Config, keys: Keys, clock: SystemClock) -> tuple[AccessLog | None, str]:
@@ -415,6 +431,7 @@ def _desk(
     listed_anew: Callable[[Sequence[str]], None],
     roads: Roads,
     profiles: Profiles,
+    packs: DepartmentPacks,
 ) -> HotlistDesk:
     folder = config.unit.state_dir / HOTLIST_FOLDER
     updates = config.unit.state_dir / UPDATES_FOLDER
@@ -436,6 +453,7 @@ def _desk(
         rosters=rosters,
         carried=lambda: roads.lists,
         profiles=profiles,
+        packs=packs,
     )
 
 

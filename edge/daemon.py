@@ -135,6 +135,7 @@ class Daemon:
         finally:
             self._shut_down()
         self._check_workers()
+        parts.packs.ended()
         return self._tell_status()
 
     # -- the main thread --
@@ -210,8 +211,10 @@ class Daemon:
             latencies_ms=self.latencies_ms,
             faults=(*self._faults.values(), *self._other_faults()),
             profile=parts.profiles.versions,
+            packs=parts.packs.lines,
             incident=parts.incidents.current,
         )
+        parts.packs.seen(status.frames, status.uptime_s)
         write_status(parts.run_dir, status)
         parts.presence.see(status, now)
         parts.board.put_status(status)
@@ -227,8 +230,9 @@ class Daemon:
         courier = self._parts.courier
         sent = () if courier is None else (courier.book_fault, courier.log_fault)
         page = "" if self._parts.page is None else self._parts.page.fault
-        profiles = self._parts.profiles.fault
-        faults = (broker, self._parts.lists.last_error, *sent, profiles, page, *self._parts.page_faults)
+        profiles, packs = self._parts.profiles.fault, self._parts.packs.lines.fault
+        faults = (broker, self._parts.lists.last_error, *sent, profiles, packs, page)
+        faults += self._parts.page_faults
         return tuple(fault for fault in faults if fault)
 
     def _look_at_network(self) -> None:
@@ -417,8 +421,14 @@ class Daemon:
         while not self._upload_stopping.is_set():
             worker.beat_ns = parts.clock.now().monotonic_ns
             bring_updates(
-                parts.desk, parts.publisher, parts.run_dir, alive=alive, longest_wait_s=UPLOAD_LOOK_S
+                parts.desk,
+                parts.publisher,
+                parts.run_dir,
+                packs=parts.packs,
+                alive=alive,
+                longest_wait_s=UPLOAD_LOOK_S,
             )
+        parts.packs.stop()
 
     def _run_broker(self, worker: Worker) -> None:
         link = self._parts.link

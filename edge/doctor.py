@@ -14,10 +14,13 @@ from camera.errors import CameraError
 from edge.cameras import CameraBank
 from edge.clock import LinuxKernel, SystemClock
 from edge.config import Config
+from edge.department_packs import held_record
 from edge.errors import EdgeError, VaultLockedError
+from edge.pack_record import PackRecord, pack_lines
 from edge.profiles import Profiles
 from edge.status import read_status, run_dir
 from edge.vault import Keys, unlock
+from hotlist_cache.sealed_file import SealedFileDamagedError
 from recognizer.errors import ModelInvalidError
 from recognizer.manifest import load_pack
 from sync.errors import OutboxCorruptError
@@ -51,7 +54,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _disk(config)
     yield _outbox(config)
     yield _profiles(config)
-    yield _models(config)
+    yield from _models(config)
     for camera in config.cameras:
         yield _camera(camera, config)
     yield _gps(config)
@@ -115,12 +118,28 @@ def _profiles(config: Config) -> Finding:
     )
 
 
-def _models(config: Config) -> Finding:
+def _models(config: Config) -> Iterator[Finding]:
     try:
         pack = load_pack(config.recognizer.model_pack)
     except ModelInvalidError as error:
-        return Finding("models", Verdict.FAILURE, str(error))
-    return Finding("models", Verdict.OK, f"pack {pack.name}: digests as in its manifest")
+        yield Finding("models", Verdict.FAILURE, str(error))
+        return
+    yield Finding("models", Verdict.OK, f"pack {pack.name}: digests as in its manifest")
+    try:
+        record = held_record(config.unit.state_dir, unlock(config.unit.keys_dir).storage)
+    except VaultLockedError:
+        return  # said above
+    except (SealedFileDamagedError, ValueError, OSError) as error:
+        text = f"the record of the department's packs cannot be used ({error}); connect the unit to it"
+        yield Finding("models", Verdict.FAILURE, text)
+        return
+    if record == PackRecord():
+        return
+    lines = pack_lines(record, pack.name)
+    then = f"; next: {lines.next}" if lines.next else ""
+    yield Finding("models", Verdict.OK, f"in use: {lines.running}{then}")
+    if lines.fault:
+        yield Finding("models", Verdict.WARNING, f"{lines.fault}; tell the department to publish another")
 
 
 def _camera(camera: CameraConfig, config: Config) -> Finding:

@@ -1,7 +1,8 @@
 """The lists in force on this unit: loaded at the start, changed as the department publishes.
 
     publication ──▶ urgent list (small, whole)  ──▶ in force
-                └─▶ changes to the list, or the list whole ──▶ in force
+                ├─▶ changes to the list, or the list whole ──▶ in force
+                └─▶ roster, settings, at last a model pack, which waits for the next start
 
 The urgent list comes first. A new publication that is told of while a long transfer runs breaks it off; what
 came of it stays, and goes on once the urgent list was looked after.
@@ -17,6 +18,7 @@ from typing import Protocol
 import structlog
 
 from edge.clock import Clock
+from edge.department_packs import DepartmentPacks
 from edge.errors import RosterRefusedError
 from edge.profiles import Profiles
 from edge.roster import RosterStore
@@ -32,7 +34,7 @@ from sync.networks import Lists
 from sync.trust import TrustState
 from sync.trust_check import TIMESTAMP
 from sync.trust_fetch import Progress
-from sync.trust_source import Source, ToldSource
+from sync.trust_source import FolderSource, Source, ToldSource
 from sync.trust_values import DELTA_KIND, LIST_PATH, ROSTER_PATH, URGENT_PATH, Target, Trusted
 
 LOOK_EVERY_S = 900.0
@@ -101,13 +103,15 @@ class HotlistDesk:
         rosters: RosterStore | None = None,
         carried: Callable[[], Lists] = lambda: Lists.ALL,
         profiles: Profiles | None = None,
+        packs: DepartmentPacks | None = None,
     ) -> None:
         """*scratch* is a folder for a download on its way; *put_in_force* is given the list and the urgent
         one, None for a list that the unit does not have; *listed_anew* is told the plates that a change or
         an urgent list brings; *rosters* keeps who may log in, None where nobody does; *carried* says
-        what the network in use may bring; *profiles* keeps the department's settings."""
+        what the network in use may bring; *profiles* keeps the department's settings, *packs* its models."""
         self._carried = carried
         self._profiles = profiles
+        self._packs = packs
         self.held_back = 0
         """The list that waits for another network; 0: none does."""
         self._rosters = rosters
@@ -254,6 +258,13 @@ class HotlistDesk:
         if self._profiles is not None:
             self._profiles.bring(trusted, lambda target: self._fetched(source, target, now))
         self._bring_list(source, trusted, now)
+        if self._packs is not None:
+            by_stick = isinstance(source, FolderSource)
+            self._packs.bring(
+                trusted,
+                lambda target, into: self._fetch(source, target, into, now, overtakable=True),
+                carried=by_stick or self._carried() is Lists.ALL,
+            )
         for part in self._scratch.glob(".hotlist-*.part"):
             part.unlink()  # of what was replaced before it came whole
 
@@ -324,7 +335,14 @@ class HotlistDesk:
     def _fetched(self, source: Source, target: Target, now: datetime, *, overtakable: bool = False) -> bytes:
         """Return the bytes of *target*. A part of it that came before a break is gone on with."""
         into = self._scratch / f"{target.path.replace('/', '-')}.download"
+        try:
+            self._fetch(source, target, into, now, overtakable=overtakable)
+            return into.read_bytes()
+        finally:
+            # In the clear, signed but not sealed: it must not outlive this call.
+            into.unlink(missing_ok=True)
 
+    def _fetch(self, source: Source, target: Target, into: Path, now: datetime, *, overtakable: bool) -> None:
         def progress(received: int, whole: int) -> None:
             self.received_bytes, self.wanted_bytes = received, whole
             self._alive()
@@ -333,10 +351,7 @@ class HotlistDesk:
 
         try:
             self._updates.fetch_target(source, target, into, now, progress)
-            return into.read_bytes()
         finally:
-            # In the clear, signed but not sealed: it must not outlive this call.
-            into.unlink(missing_ok=True)
             self.received_bytes = self.wanted_bytes = 0
 
     def _loaded(self, store: HotlistStore) -> Snapshot | None:

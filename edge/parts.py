@@ -11,6 +11,7 @@ from edge.cameras import CameraBank
 from edge.clock import SystemClock
 from edge.contexts import Contexts
 from edge.courier import Courier
+from edge.department_packs import DepartmentPacks
 from edge.hotlists import HotlistDesk
 from edge.incident import Incidents
 from edge.keeper import Keeper
@@ -57,6 +58,8 @@ class Parts:
     roads: Roads
     pacing: Pacing
     profiles: Profiles
+    packs: DepartmentPacks
+    """The department's model packs: what runs, and what the next start takes."""
     publisher: HttpsTransport | None
     """Where lists come from: a connection of its own, so that a long transfer does not hold up reads."""
     lists: Lists

@@ -14,6 +14,7 @@ from edge.cameras import CameraState, CameraStatus
 from edge.courier import Courier
 from edge.incident import Incident
 from edge.keeper import Keeper
+from edge.pack_record import PackLines
 from edge.pipeline import Step
 from edge.roads import Roads
 from edge.status import CameraHealth, HotlistHealth, Status, StoreHealth, TransferHealth
@@ -131,6 +132,7 @@ def whole_status(
     latencies_ms: Sequence[float],
     faults: Sequence[str],
     profile: str = "",
+    packs: PackLines | None = None,
     incident: Incident | None = None,
 ) -> Status:
     """Return the unit's status at *now*."""
@@ -159,6 +161,8 @@ def whole_status(
         incident_left_min=0.0 if incident is None else incident.left_min(now.monotonic_ns),
         faults=(*faults, *_faults(driven, hotlist, transfer, store, sound)),
         profile=profile,
+        pack="" if packs is None else packs.running,
+        next_pack="" if packs is None else packs.next,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import structlog
 
+from edge.department_packs import DepartmentPacks
 from edge.hotlists import HotlistDesk
 from edge.usb import OFFERED_NAME, OUTCOME_NAME, REFUSED
 from sync.https import HttpsTransport
@@ -19,12 +20,14 @@ def bring_updates(
     publisher: HttpsTransport | None,
     run_dir: Path,
     *,
+    packs: DepartmentPacks | None = None,
     alive: Callable[[], None],
     longest_wait_s: float,
 ) -> None:
     """Take what is offered and due, then wait until something newer is told of, *longest_wait_s* at most.
 
-    *publisher* None: no server is configured, and sticks alone are looked for. *alive* is called again and
+    *publisher* None: no server is configured, and sticks alone are looked for. *packs* tries the model packs
+    that came. *alive* is called again and
     again; what it raises breaks off a transfer.
     """
     offered = run_dir / OFFERED_NAME
@@ -38,4 +41,6 @@ def bring_updates(
     wait_s = longest_wait_s
     if publisher is not None:
         wait_s = min(desk.work(publisher.updates, alive), wait_s)
+    if packs is not None:
+        packs.work()
     desk.wait(wait_s)

@@ -62,6 +62,10 @@ def _standing(status: Status) -> Iterator[str]:
         yield f"list {status.hotlist.held_back} waits for another network; now on {status.transfer.network}"
     if status.profile:
         yield f"settings of the department: {status.profile}"
+    if status.next_pack:
+        yield f"model pack {status.pack}; next: {status.next_pack}"
+    elif status.pack:
+        yield f"model pack {status.pack}"
 
 
 def alerts_table(alerts: Iterable[Alert]) -> Table:
@@ -166,7 +170,7 @@ def _coming(hotlist: HotlistHealth) -> Text:
     """A transfer on its way."""
     received, wanted = hotlist.received_bytes, hotlist.wanted_bytes
     share = f"{received / 1e6:.1f} of {wanted / 1e6:.1f} MB, {100 * received // wanted} %"
-    return Text.assemble(("a newer list is on its way: ", "dim"), (share, "bold"))
+    return Text.assemble(("what the department published is on its way: ", "dim"), (share, "bold"))
 
 
 def _cameras(status: Status) -> Table:

@@ -8,6 +8,7 @@ still be wrong, by mistake or by malice, so all of it is checked before any of i
 import hashlib
 import os
 import re
+import struct
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +32,15 @@ _BLOCK_BYTES = 1 << 16
 _ENCRYPTED = 0x1
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 """So that the same pack is always the same file."""
-_BROKEN = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OverflowError)
+_BROKEN = (
+    zipfile.BadZipFile,
+    struct.error,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    OverflowError,
+)
 """What `zipfile` raises on bytes that are no archive of ours; OSError is the disk's."""
 
 
@@ -76,7 +85,7 @@ def write_published(pack: Pack, pictures: Sequence[tuple[Path, tuple[str, ...]]]
     Raises ModelInvalidError if it could not be published so, OSError if the disk fails; *out* is then gone.
     """
     sources: dict[str, Path] = {}
-    tests = []
+    tests: list[SelfTest] = []
     for path, texts in pictures:
         content = path.read_bytes()
         name = f"self-test-{len(tests) + 1}{path.suffix.lower()}"
@@ -85,9 +94,7 @@ def write_published(pack: Pack, pictures: Sequence[tuple[Path, tuple[str, ...]]]
         sources[name] = path
     for file in pack.files[: len(pack.files) - len(pack.self_tests)]:
         sources[Path(file.file).name] = pack.path(file)
-    flat = replace(
-        pack, detector=_flat(pack.detector), reader=_flat(pack.reader), self_tests=tuple(tests), accuracy=()
-    )
+    flat = replace(pack, detector=_flat(pack.detector), reader=_flat(pack.reader), self_tests=tuple(tests))
     with out.open("xb") as file_out:
         try:
             with zipfile.ZipFile(file_out, "w", zipfile.ZIP_STORED, allowZip64=False) as zipped:
@@ -119,7 +126,9 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
             _require_plain(zipped, archive.stat().st_size)
             yield zipped
     except _BROKEN as error:
-        raise ModelInvalidError(f"model pack: the archive is damaged, or not as it must be: {error}") from error
+        raise ModelInvalidError(
+            f"model pack: the archive is damaged, or not as it must be: {error}"
+        ) from error
 
 
 def _require_small(archive: Path) -> None:

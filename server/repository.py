@@ -19,6 +19,8 @@ from pathlib import Path
 from securesystemslib.exceptions import UnverifiedSignatureError
 from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Role, Root, Signed, TargetFile, Targets
 
+from recognizer.errors import ModelInvalidError
+from recognizer.published import check_published
 from server.repository_errors import RepositoryRefusedError
 from server.repository_folder import DELEGATED, RepositoryFolder
 from server.repository_keys import KeyRing, NamedKey, Secrets
@@ -34,7 +36,7 @@ from server.repository_publication import (
 from server.repository_signing import AnyMetadata, describe, read_metadata
 from sync.errors import WireFormatError
 from sync.profile import decode_profile
-from sync.trust_values import PROFILE_KIND, Label, parse_label
+from sync.trust_values import MODEL_KIND, PACK_SUFFIX, PROFILE_KIND, Label, pack_path, parse_label
 
 OFFLINE = ("root", "targets")
 """Roles that persons sign."""
@@ -93,8 +95,8 @@ class Repository:
 
         *shared*: the file may be published itself, not a copy, for nobody ever writes to it again.
 
-        Raises RepositoryRefusedError if path or label cannot be, the file is empty, or its sequence does not
-        rise.
+        Raises RepositoryRefusedError if path or label cannot be, the file is empty or one that units would
+        refuse, or its sequence does not rise.
         """
         try:
             if parse_label(path, label.custom()) is None:
@@ -107,6 +109,8 @@ class Repository:
             except WireFormatError as error:
                 # Units would refuse it too, but only after two persons signed it.
                 raise RepositoryRefusedError(f"{path}: units would refuse it: {error}") from error
+        if label.kind == MODEL_KIND and path.endswith(PACK_SUFFIX):
+            _require_pack(path, file)
         with self.folder.locked(), file.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
             length = content.tell()
@@ -123,6 +127,20 @@ class Repository:
             self.folder.keep_target(path, digest, file, shared=shared)
             targets.targets[path] = TargetFile(length, {"sha256": digest}, path, {"custom": label.custom()})
             self.folder.write_draft(_role_of(path), metadata)
+
+    def next_sequence(self, path: str, now: datetime) -> int:
+        """Return a sequence for the next file of the target *path*.
+
+        It is the version of its role's draft at least, which also rises over a target that was withdrawn:
+        units remember its last sequence.
+        """
+        with self.folder.locked():
+            before = in_force(self.folder)
+            metadata, _ = self._targets_draft(path, before, now)
+            published = before.signed(_role_of(path))
+            former = published.targets.get(path) if isinstance(published, Targets) else None
+            last = 0 if former is None else int(former.custom["sequence"])
+            return max(int(metadata.signed.version), last + 1)
 
     def delegates(self, role: str) -> bool:
         """Whether *role* is delegated in what is in force."""
@@ -321,6 +339,18 @@ class Repository:
             if isinstance(root, Root):
                 keyids += [keyid for keyid in root.roles[role].keyids if keyid not in keyids]
         return [self.ring.of_id(keyid) for keyid in keyids]
+
+
+def _require_pack(path: str, file: Path) -> None:
+    try:
+        name = check_published(file).pack.name
+        expected = pack_path(name)
+    except (ModelInvalidError, ValueError) as error:
+        raise RepositoryRefusedError(f"{path}: units would refuse it: {error}") from error
+    if path != expected:
+        raise RepositoryRefusedError(
+            f"{path}: units would refuse it: its manifest calls it {name}, so its path is {expected}"
+        )
 
 
 def _role_of(path: str) -> str:

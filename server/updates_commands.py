@@ -11,6 +11,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from securesystemslib.signer import Key, SSlibKey
 
+from recognizer.errors import ModelInvalidError
+from recognizer.published import check_published
 from server import clock
 from server.audit import Deed, append
 from server.database import writing
@@ -20,7 +22,7 @@ from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.repository import OFFLINE
 from server.repository_keys import key_in_file, make_key_file, pem_uri
 from server.repository_signing import describe, read_metadata, sign_file
-from sync.trust_values import Label
+from sync.trust_values import FOLDERS, MODEL_KIND, PACK_SUFFIX, PROFILE_KIND, Label, pack_path
 
 updates_app = typer.Typer(
     no_args_is_help=True, help="What is published to units: roles, keys, signatures, models, profiles."
@@ -100,16 +102,57 @@ def updates_replace_key(
 
 @updates_app.command("add-target")
 def updates_add_target(
-    path: Annotated[str, typer.Argument(help="As models/pi5/plate-reader.onnx or profiles/agency.toml.")],
+    path: Annotated[str, typer.Argument(help="As profiles/agency.toml.")],
     file: Annotated[Path, typer.Argument()],
-    kind: Annotated[str, typer.Option(help="model or profile")],
+    kind: Annotated[
+        str, typer.Option(help="profile; or model, for which `add-pack` knows path and sequence")
+    ],
     sequence: Annotated[int, typer.Option(help="Higher than that of the file before.")],
     root: RootOption = DEFAULT_ROOT,
 ) -> None:
     """Draft that units are offered a file; two persons then sign."""
+    if kind == MODEL_KIND and not path.endswith(PACK_SUFFIX):
+        raise SettingsInvalidError(f"{path}: units take models as one file models/NAME{PACK_SUFFIX} alone")
     department = open_department(root)
     department.publications.repository.put_target(path, file, Label(kind, sequence), clock.now())
     _log(department, "updates.add_target", {"path": path, "sequence": sequence})
+    typer.echo("drafted: targets; have it signed, then `alpr-server updates publish`")
+
+
+@updates_app.command("add-pack")
+def updates_add_pack(
+    file: Annotated[Path, typer.Argument(help="As `alpr-edge models export` writes it.")],
+    sequence: Annotated[int, typer.Option(help="Higher than that of the pack before; 0: the next.")] = 0,
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Draft that units which have a model pack of this name are offered this one; two persons then sign."""
+    try:
+        pack = check_published(file).pack
+        path = pack_path(pack.name)
+    except (ModelInvalidError, OSError, ValueError) as error:
+        raise SettingsInvalidError(f"{file}: {error}") from error
+    department = open_department(root)
+    repository = department.publications.repository
+    now = clock.now()
+    sequence = sequence or repository.next_sequence(path, now)
+    repository.put_target(path, file, Label(MODEL_KIND, sequence), now)
+    _log(department, "updates.add_target", {"path": path, "sequence": sequence})
+    for each in pack.files:
+        typer.echo(f"    {each.file}  {each.bytes} bytes  SHA-256 {each.sha256}")
+    typer.echo(f"drafted: targets with {path}, number {sequence}; have it signed, then publish")
+
+
+@updates_app.command("remove-target")
+def updates_remove_target(
+    path: Annotated[str, typer.Argument(help="As models/builtin.pack or profiles/agency.toml.")],
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Draft that a file is published no more: units then go by their own; two persons sign."""
+    if path.partition("/")[0] not in (FOLDERS[MODEL_KIND], FOLDERS[PROFILE_KIND]):
+        raise SettingsInvalidError(f"{path}: only models and profiles are withdrawn by persons")
+    department = open_department(root)
+    department.publications.repository.remove_target(path, clock.now())
+    _log(department, "updates.remove_target", {"path": path})
     typer.echo("drafted: targets; have it signed, then `alpr-server updates publish`")
 
 

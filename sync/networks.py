@@ -32,7 +32,7 @@ class Lists(StrEnum):
     CHANGES = "changes"
     """Also the changes to the list."""
     ALL = "all"
-    """Also the list whole."""
+    """Also the list whole, and model packs."""
 
 
 @dataclass(frozen=True, slots=True)

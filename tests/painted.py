@@ -3,15 +3,18 @@ models."""
 
 import hashlib
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from camera.frame import Frame, Moment, TimeQuality
 from recognizer import Box
 from recognizer.pack import MANIFEST, Model, ModelFile, Pack, Tensor, encode_pack
+from recognizer.published import write_published
 
 MODELS = Path(__file__).resolve().parent / "data" / "models"
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
@@ -84,3 +87,21 @@ def tiny_pack(folder: Path, detector: str = "detector.onnx", reader: str = "read
     )
     (folder / MANIFEST).write_text(encode_pack(pack), encoding="utf-8")
     return pack
+
+
+def tiny_archive(
+    out: Path,
+    *,
+    text: str = "TEST123",
+    reads: str = "TEST123",
+    reader: str = "reader.onnx",
+    name: str = "tiny",
+) -> Path:
+    """Write the tiny pack as a department publishes it: its self-test shows *text*, and says that *reads* is
+    to be read. *out* is a new file."""
+    folder = out.with_name(f"{out.name}-source")
+    pack = replace(tiny_pack(folder, reader=reader), name=name)
+    picture = folder / "plate.png"
+    cv2.imwrite(str(picture), paint(street(), Box(6, 30, 62, 54), text))
+    write_published(pack, [(picture, (reads,))], out)
+    return out

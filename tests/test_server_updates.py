@@ -15,6 +15,7 @@ from server.department import Department
 from sync.trust import TrustedUpdates
 from sync.trust_source import FolderSource
 from tests.departments import a_department
+from tests.painted import tiny_archive
 
 
 @pytest.fixture
@@ -68,12 +69,12 @@ def test_key_of_a_person_is_replaced_and_a_unit_follows(
     assert updates("publish") == 0
     assert unit.refresh(source(department), datetime.now(UTC)).versions["root"] == 2
     # The new holder's signature counts, the old one's does not.
-    (tmp_path / "model").write_bytes(b"weights")
-    add = ("add-target", "models/a.onnx", str(tmp_path / "model"), "--kind", "model", "--sequence")
+    pack = tiny_archive(tmp_path / "tiny.pack")
+    add = ("add-target", "models/tiny.pack", str(pack), "--kind", "model", "--sequence")
     assert updates(*add, "1") == 0
     signed(tmp_path, "targets", "dora", "person-1")
     assert updates("publish") == 0
-    assert "models/a.onnx" in unit.refresh(source(department), datetime.now(UTC)).targets
+    assert "models/tiny.pack" in unit.refresh(source(department), datetime.now(UTC)).targets
     assert updates(*add, "2") == 0
     draft = tmp_path / "old.json"
     updates("export-draft", "targets", str(draft))
@@ -84,12 +85,11 @@ def test_key_of_a_person_is_replaced_and_a_unit_follows(
 def test_one_signature_is_not_enough_and_says_so(
     department: Department, unit: TrustedUpdates, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "model").write_bytes(b"weights")
-    updates("add-target", "models/a.onnx", str(tmp_path / "model"), "--kind", "model", "--sequence", "1")
+    assert updates("add-pack", str(tiny_archive(tmp_path / "tiny.pack"))) == 0
     signed(tmp_path, "targets", "person-1")
     assert updates("publish") == 0
     assert "not in it: the draft of targets lacks signatures" in capsys.readouterr().out
-    assert "models/a.onnx" not in unit.refresh(source(department), datetime.now(UTC)).targets
+    assert "models/tiny.pack" not in unit.refresh(source(department), datetime.now(UTC)).targets
 
 
 def test_status_says_what_is_in_force_and_what_waits(
@@ -180,3 +180,43 @@ def test_key_in_a_device_is_known_by_its_public_half(department: Department, tmp
     (tmp_path / "public.pem").write_bytes(pem)
     assert updates("add-key", "kms", "hsm:2?label=ALPR", str(tmp_path / "public.pem")) == 0
     assert department.publications.repository.ring.named("kms").uri == "hsm:2?label=ALPR"
+
+
+def test_pack_is_numbered_published_withdrawn_and_published_again_under_a_higher_number(
+    department: Department, unit: TrustedUpdates, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack = tiny_archive(tmp_path / "tiny.pack")
+    numbers = []
+    for _ in range(2):
+        assert updates("add-pack", str(pack)) == 0
+        assert "reader.onnx  1625 bytes  SHA-256" in capsys.readouterr().out
+        signed(tmp_path, "targets", "person-1", "person-2")
+        assert updates("publish") == 0
+        target = unit.refresh(source(department), datetime.now(UTC)).targets["models/tiny.pack"]
+        assert target.length_bytes == pack.stat().st_size
+        numbers.append(target.label.sequence)
+        assert updates("remove-target", "models/tiny.pack") == 0
+        signed(tmp_path, "targets", "person-1", "person-2")
+        assert updates("publish") == 0
+        assert "models/tiny.pack" not in unit.refresh(source(department), datetime.now(UTC)).targets
+    assert numbers[0] < numbers[1]
+
+
+def test_pack_that_units_would_refuse_is_not_drafted(
+    department: Department, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack = tiny_archive(tmp_path / "tiny.pack")
+    content = bytearray(pack.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "altered.pack").write_bytes(content)
+    assert updates("add-pack", str(tmp_path / "altered.pack")) != 0
+    assert "the archive is damaged" in capsys.readouterr().err
+    add = ("--kind", "model", "--sequence", "1")
+    assert updates("add-target", "models/other.pack", str(pack), *add) != 0
+    assert "its manifest calls it tiny" in capsys.readouterr().err
+    assert updates("add-target", "models/a.onnx", str(pack), *add) != 0
+    assert "as one file models/NAME.pack" in capsys.readouterr().err
+    assert updates("remove-target", "hotlist/list") != 0
+    assert "only models and profiles" in capsys.readouterr().err
+    assert updates("status") == 0
+    assert "draft of targets" not in capsys.readouterr().out
