@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, StatementError
 
 from server.database import reading, tells_of_damage
 from server.errors import ServerError, StoreDamagedError, StoreUnavailableError
@@ -50,8 +50,8 @@ def asked(engine: Engine, question: Callable[[Connection], T]) -> T:
         if _damaged(error):
             raise UnreadableError(type(error.orig).__name__) from error
         raise
-    except (ValueError, TypeError, AttributeError, OverflowError, KeyError) as error:
-        # A time that is none, text where bytes were.
+    except (StatementError, ValueError, TypeError, AttributeError, OverflowError, KeyError) as error:
+        # A time that is none, text where bytes were; a key of another type that is asked for on.
         raise UnreadableError(type(error).__name__) from error
 
 

@@ -218,6 +218,19 @@ def test_rows_that_cannot_be_read_do_not_hide_the_others(tmp_path: Path) -> None
     department.engine.dispose()
 
 
+@pytest.mark.parametrize("column", ["batch_id", "unit_id", "read_id"])
+def test_a_key_that_became_of_another_kind_is_found(tmp_path: Path, column: str) -> None:
+    department = a_department(tmp_path / "department")
+    taken = everything(department, a_unit(department, tmp_path / "unit"))
+    # One bit of a row's header makes a blob of a text; written so, it is that in index and table.
+    with closing(sqlite3.connect(department.folder.database)) as raw, raw:
+        raw.execute(
+            f"UPDATE reads SET {column} = CAST({column} AS BLOB) WHERE read_id = ?", (taken[0].read_id,)
+        )
+    assert found(department)
+    department.engine.dispose()
+
+
 def test_index_that_does_not_lead_to_a_read_is_found_in_steps(tmp_path: Path) -> None:
     department = a_department(tmp_path / "department")
     unit = a_unit(department, tmp_path / "unit")
