@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Row, func, select
 from server.map_view import Spot
 from server.tables import hits, hotlist_snapshots, reads, units
 from server.unit_needs import Facts, Need, needs_of
-from sync.errors import WireFormatError
-from sync.unit_status import UnitStatus, decode_status
+from server.unit_words import said_status
+from sync.unit_status import UnitStatus
 
 LIVE_FOR = timedelta(minutes=15)
 """So long a word holds: units tell their status each minute by MQTT, each five by HTTPS."""
@@ -157,7 +157,7 @@ def counted_today(connection: Connection, unit_ids: Sequence[str], now: datetime
 
 def _unit(row: Row[tuple[object, ...]], newest: NewestList | None, now: datetime) -> FleetUnit:
     revoked = row.revoked_at is not None
-    status, said_at = _status(row.status), row.state_at
+    status, said_at = said_status(row.status), row.state_at
     live = not revoked and row.state == "online" and said_at is not None and now - said_at <= LIVE_FOR
     heard_at = max((at for at in (row.last_batch_at, said_at) if at is not None), default=None)
     days_used = _days_used(row, status, now)
@@ -188,13 +188,6 @@ def _unit(row: Row[tuple[object, ...]], newest: NewestList | None, now: datetime
         place_at=row.place_at if placed else None,
         needs=() if revoked else needs_of(facts, now),
     )
-
-
-def _status(text: str | None) -> UnitStatus | None:
-    try:
-        return None if text is None else decode_status(text.encode())
-    except WireFormatError:
-        return None  # of before an upgrade: the unit tells a new one
 
 
 def _days_used(row: Row[tuple[object, ...]], status: UnitStatus | None, now: datetime) -> int:

@@ -30,7 +30,7 @@ from server.accounts import (
 from server.actors import Actor
 from server.audit import append, same_person
 from server.audit_reports import LAPSES_SOON_DAYS
-from server.database import reading, writing
+from server.database import writing
 from server.errors import NotPermittedError, SettingsInvalidError
 from server.factor_book import take_off
 from server.passwords import hashed, one_time_password, require_password
@@ -114,7 +114,7 @@ class People:
     def one(self, name: str, actor: Actor, now: datetime) -> tuple[Person, list[Training]]:
         """Return one person, and the history of their training, the newest first."""
         with self._recorded(actor, "account.view", {"account": name}, now) as connection:
-            row = _known(connection, name)
+            row = row_of(connection, name)
             found = connection.execute(
                 select(training_records)
                 .where(training_records.c.account == name)
@@ -201,7 +201,7 @@ class People:
         """Leave the role as it is, also for who asked."""
         detail: dict[str, Any] = {"account": name}
         with self._recorded(actor, "account.refuse_role", detail, now) as connection:
-            row = _known(connection, name)
+            row = row_of(connection, name)
             if row.wanted_role is None:
                 raise AccountRefusedError(f"account {name!r}: no role waits for approval")
             detail["role"] = row.wanted_role
@@ -216,7 +216,7 @@ class People:
             "training_expires": course.expires.isoformat(),
         }
         with self._recorded(actor, "account.train", detail, now) as connection:
-            _known(connection, name)
+            row_of(connection, name)
             _train(connection, name, course, actor, now)
 
     def reset_password(self, name: str, actor: Actor, now: datetime) -> str:
@@ -234,7 +234,7 @@ class People:
         lock is lifted. One's own is given so too, by whoever may use the department's folder."""
         detail, kept = {"account": name, "given": True}, hashed(password)
         with self._recorded(actor, "account.reset_password", detail, now) as connection:
-            row = _known(connection, name)
+            row = row_of(connection, name)
             require_password(password, name, self.department)
             values: dict[str, Any] = {"password_hash": kept, "one_time_until": None}
             if not actor.is_person(name):
@@ -341,17 +341,6 @@ class People:
             with writing(self.engine) as connection:
                 append(connection, actor.deed(action, {**detail, "why": str(error)}, "refused"), now)
             raise
-
-
-def waiting_for_approval(engine: Engine) -> int:
-    """Return how many roles wait for a second administrator."""
-    waiting = select(func.count()).select_from(accounts).where(accounts.c.wanted_role.is_not(None))
-    with reading(engine) as connection:
-        return connection.execute(waiting).scalar_one()
-
-
-def _known(connection: Connection, name: str) -> Row[Any]:
-    return row_of(connection, name)
 
 
 def _another(connection: Connection, name: str, actor: Actor) -> Row[Any]:

@@ -1,14 +1,12 @@
 """Which list each unit says that it has, as far as it said anything."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, select
 
 from server.tables import units
+from server.unit_words import said_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +35,19 @@ def unit_lists(connection: Connection, newest: int) -> list[UnitList]:
     )
     found = []
     for row in rows:
-        said = _object(row.status)
-        sequence = _sequence(said)
-        behind = None if sequence is None else max(0, newest - sequence)
-        stale, urgent = said.get("list_stale") is True, _whole(said.get("urgent_entries"))
-        found.append(UnitList(row.unit_id, sequence, row.status_at, behind, stale, urgent))
+        said = said_status(row.status)
+        if said is None:
+            found.append(UnitList(row.unit_id, None, row.status_at, None, stale=False, urgent=None))
+            continue
+        behind = max(0, newest - said.list_sequence)
+        found.append(
+            UnitList(
+                row.unit_id,
+                said.list_sequence,
+                row.status_at,
+                behind,
+                stale=said.list_stale,
+                urgent=said.urgent_entries,
+            )
+        )
     return found
-
-
-def said_sequence(status: str | None) -> int | None:
-    """Return the sequence of the list that a unit's *status*, JSON, names; None if it names none.
-
-    It is "list_sequence" (`sync.unit_status`), and "hotlist" of units that are older than that.
-    """
-    return _sequence(_object(status))
-
-
-def _sequence(said: Mapping[str, Any]) -> int | None:
-    return _whole(said.get("list_sequence", said.get("hotlist")))
-
-
-def _object(status: str | None) -> Mapping[str, Any]:
-    try:
-        said: Any = json.loads(status or "null")
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def _whole(value: object) -> int | None:
-    return value if type(value) is int and value >= 0 else None

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine, or_, update
 from recognizer.read import PlateRead
 from server.database import writing
 from server.tables import units
-from sync.unit_status import decode_status, state_of
+from sync.errors import WireFormatError
+from sync.unit_status import UnitStatus, decode_status, state_of
 
 _CLOCKS_APART = timedelta(hours=1)
 """A read from further ahead is of a wrong clock: taken, it would stand as the newest for ever."""
@@ -32,6 +33,15 @@ def keep_word(engine: Engine, unit_id: str, payload: bytes, now: datetime) -> No
         values |= {"status": payload.decode("utf-8"), "status_at": now}
     with writing(engine) as connection:
         connection.execute(update(units).where(units.c.unit_id == unit_id).values(**values))
+
+
+def said_status(text: str | None) -> UnitStatus | None:
+    """Return the status that is kept as *text*; None if there is none, or one of before an upgrade: the unit
+    tells a new one within minutes."""
+    try:
+        return None if text is None else decode_status(text.encode())
+    except WireFormatError:
+        return None
 
 
 def note_place(connection: Connection, unit_id: str, reads: Iterable[PlateRead], now: datetime) -> None:

@@ -19,9 +19,9 @@ from server.feed_journal import arrivals
 from server.feed_pages import MAX_LIST_BYTES
 from server.local_publishing import bring
 from server.tables import local_entries, units
-from server.unit_lists import said_sequence
 from tests.auditors import Browser
 from tests.releases import NOW, PEOPLE, a_peopled_department, newest_entries
+from tests.statuses import a_word
 
 CSV = b"plate,state,list,reason,case\n8ABC012,CA,Stolen vehicle,taken,26-1\n7XY?99,CA,Felony,wanted,26-2\n"
 PAGES = (
@@ -466,40 +466,12 @@ def test_the_page_says_which_list_each_unit_said_to_have(browser: Browser, depar
     later(browser)
     browser.submit("/hotlists", "/hotlists/publish")
     for status, said in (
-        ('{"hotlist": 1}', "newest"),
-        ('{"list_sequence": 0}', "has no list"),
-        ('{"list_sequence": 1, "list_stale": true, "urgent_entries": 3}', "too old"),
-        ("[]", "said nothing"),
+        (a_word(list_sequence=1).decode(), "newest"),
+        (a_word(list_sequence=0).decode(), "has no list"),
+        (a_word(list_sequence=1, list_stale=True).decode(), "too old"),
+        ("[]", "said nothing"),  # not as a unit says it
+        ("{", "said nothing"),
     ):
         with writing(department.engine) as connection:
             connection.execute(update(units).values(status=status, status_at=NOW))
         assert said in browser.get("/hotlists/units").text
-
-
-@pytest.mark.parametrize(
-    ("status", "sequence"),
-    [
-        (None, None),
-        ("", None),
-        ("{", None),
-        ("[1]", None),
-        ('{"state": "online"}', None),
-        ('{"hotlist": 7}', 7),
-        ('{"list_sequence": 8, "hotlist": 7}', 8),
-        ('{"list_sequence": {"x": 8}}', None),
-        ('{"hotlist": "9"}', None),
-        ('{"hotlist": true}', None),
-        ('{"hotlist": -1}', None),
-    ],
-)
-def test_a_units_status_is_read_defensively(status: str | None, sequence: int | None) -> None:
-    assert said_sequence(status) == sequence
-
-
-def test_a_feed_that_is_not_there_is_no_page_and_no_address_carries_a_plate(browser: Browser) -> None:
-    log_in(browser, "brandt")
-    assert browser.get("/hotlists/feeds/nothing").status_code == 404
-    assert browser.get("/hotlists/feeds/..%2Fkeys").status_code in (404, 422)
-    bring_file(browser)
-    page = browser.submit("/hotlists/find", "/hotlists/find", plate="8ABC012").text
-    assert not [link for link in re.findall(r'(?:href|action)="([^"]*)"', page) if "8ABC012" in link]
