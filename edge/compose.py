@@ -67,6 +67,7 @@ from sync.errors import DiskFullError, OutboxCorruptError, TrustLostError
 from sync.https import HttpsTransport
 from sync.mqtt import MqttLink
 from sync.outbox import Outbox, open_outbox, quarantine
+from sync.outbox_salvage import salvage_all
 from sync.session import Session
 from sync.tls import TlsFiles
 from sync.trust import TrustedUpdates
@@ -334,7 +335,7 @@ def _outbox(path: Path, alarms: "SimpleQueue[str]") -> Outbox:
     except OutboxCorruptError as error:
         aside = quarantine(path)
         log.error("store.damaged", why=str(error), aside=str(aside))
-        alarms.put("The read store was damaged and set aside. Tell the technician")
+        alarms.put("The read store was damaged. Its sound reads are recovered. Tell the technician")
         outbox = open_outbox(path)
     # What the server refused is tried again in new batches: who restarts the unit has seen to the cause.
     with outbox.condemning():
@@ -371,6 +372,7 @@ def _keeper(
         clock=clock,
         alarm=alarms.put,
         hit_stored=hit_stored,
+        salvaging=salvage_all(config.unit.state_dir / OUTBOX_FILE, outbox),
     )
 
 

@@ -8,7 +8,7 @@ Nothing untransferred is ever deleted, but reads that are never to be sent: they
 import dataclasses
 import shutil
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -119,9 +119,11 @@ class Keeper:
         clock: Clock,
         alarm: Callable[[str], None],
         hit_stored: Callable[[], None] = lambda: None,
+        salvaging: Iterator[int] | None = None,
     ) -> None:
         """*slots* are those of the local window. *alarm* is called with a line for the officer, *hit_stored*
-        whenever a hit was committed; they must return at once."""
+        whenever a hit was committed; they must return at once. *salvaging* (`sync.outbox_salvage`) is gone on
+        with between other work."""
         self.queue: Queue[Message] = Queue()
         self.health = StoreHealth()
         with outbox.condemning():
@@ -138,6 +140,7 @@ class Keeper:
         self._clock = clock
         self._alarm = alarm
         self._hit_stored = hit_stored
+        self._salvaging = salvaging
         self._hit_ids: deque[str] = deque(maxlen=MOST_CORRECTABLE)
         self._waiting: list[Sealed] = []
         self._waiting_since_ns = 0
@@ -160,7 +163,7 @@ class Keeper:
             while True:
                 beat()
                 try:
-                    message = self.queue.get(timeout=self._patience_s())
+                    message = self.queue.get(timeout=0.0 if self._salvaging else self._patience_s())
                 except Empty:
                     message = None
                 if message is not None and self.handle(message):
@@ -179,6 +182,8 @@ class Keeper:
         self._sealing.expire(now)
         if self._slots.expire(now) or now.monotonic_ns - self._purged_at_ns >= PURGE_EVERY_S * 1e9:
             self._purge()
+        if self._salvaging is not None:
+            self._salvage(self._salvaging)
 
     def handle(self, message: Message) -> bool:
         """Act on *message*; return whether it was the last."""
@@ -201,7 +206,7 @@ class Keeper:
                 outcome = _answered(lambda: self._outbox.set_aside(batch_id, why))
                 message.done.put(outcome)
                 if outcome is None:
-                    self.counts = self._outbox.counts()
+                    self._recount()
                     log.error("batch.refused", batch=batch_id, why=why)
             case Cut():
                 cut = _answered(lambda: self._outbox.cut(message.batch_id))
@@ -309,7 +314,7 @@ class Keeper:
         if not self.health.recording:
             self._alarm("Recording again")
         self._count(recording=True, last_error="")
-        self.counts = self._outbox.counts()
+        self._recount()
 
     def _append(self, group: Sequence[Sealed], epoch: SealedEpoch, now: datetime) -> None:
         reads = [each.read for each in group]
@@ -348,12 +353,35 @@ class Keeper:
         self.purged += gone
         if gone:
             log.info("reads.purged", reads=gone, early=early)
-        self.counts = self._outbox.counts()
+        self._recount()
 
     def _leave(self, *, early: bool) -> int:
         alive = {slot.number for slot in self._slots.alive}
         self._destroyed(self._outbox.forget(self._outbox.window_slots() - alive))
         return self._outbox.purge(early=early)
+
+    def _salvage(self, salvaging: Iterator[int]) -> None:
+        """Take the next few reads back out of a damaged file; while room is short, those to come need it."""
+        try:
+            if self._retention.done_without(shutil.disk_usage(self._state_dir).free):
+                raise DiskFullError(f"{self._state_dir}: room is short; transfer the reads, then restart")
+            brought = next(salvaging)
+        except StopIteration:
+            self._salvaging = None
+            log.warning("store.salvaged", reads=self.health.salvaged)
+        except (DiskFullError, OSError) as error:
+            self._salvaging = None
+            log.error("store.not_salvaged", why=f"{error}; tried again at the next start")
+        else:
+            if brought:
+                self._count(salvaged=self.health.salvaged + brought)
+                self._recount()
+
+    def _recount(self) -> None:
+        self.counts = self._outbox.counts()
+        if (damaged := self.counts.damaged) != self.health.damaged:
+            log.error("reads.damaged", reads=damaged, why="their bytes changed on the disk; replace it")
+            self._count(damaged=damaged)
 
     def _patience_s(self) -> float:
         if not self._waiting:

@@ -198,6 +198,10 @@ def _faults(
         found.append(
             f"transfer: the server refused {transfer.refused} reads, which stay here: {transfer.last_error}"
         )
+    if store.damaged:
+        found.append(
+            f"store: {store.damaged} reads went bad on the disk and cannot be opened; replace the disk"
+        )
     if not store.recording:
         found.append(f"NOT RECORDING: {store.last_error}")
     if sound.last_error:

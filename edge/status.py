@@ -98,6 +98,10 @@ class StoreHealth:
     """Hits kept without the scene around them, for the same reason."""
     destroyed: int = 0
     """Reads without a hit that were never to be sent, and are gone with their time."""
+    damaged: int = 0
+    """Reads that went bad on the disk."""
+    salvaged: int = 0
+    """Reads taken back out of a damaged store since the daemon started."""
     lost: int = 0
     """Reads that could not be kept at all, because the disk was full. An alarm sounds."""
     recording: bool = True

@@ -1,8 +1,9 @@
 """Sealed reads on disk until the department's receipt, and the rule by which they leave.
 
     append ──▶ queued ──make_batch──▶ open ──accept──▶ acknowledged ──purge──▶ gone
-                  ▲                     │  └──set_aside──▶ refused
-                  └─────── cut ─────────┴── release_refused ──┘
+                ▲ └─── gone bad on the disk ──┐ └──set_aside──▶ refused
+                │                             └───────────────────┤
+                └──────────── cut, release_refused ───────────────┘
 
 A read with a receipt stays while the unit itself can open it, for its local window (`sync.window`), and no
 longer: what only the department can open is held there.
@@ -26,8 +27,9 @@ from typing import Any
 import apsw
 
 from sync import outbox_file, outbox_window, wire
-from sync.batch import MAX_BATCH_BYTES, Batch, Receipt, SealedEpoch, SealedRead, SignedBatch, encode_payload
+from sync.batch import MAX_BATCH_BYTES, Batch, Receipt, SealedEpoch, SealedRead
 from sync.errors import OutboxCorruptError, ReceiptInvalidError
+from sync.outbox_batches import DAMAGED, Batching, read_digest
 from sync.outbox_file import quarantine
 from sync.outbox_window import WindowPart
 
@@ -35,18 +37,6 @@ __all__ = ["Counts", "Outbox", "open_outbox", "quarantine"]
 
 PURGE_READS = 1000
 """Most reads that one `purge` takes away: the writer must be free again soon."""
-_UNBATCHED_HITS = (
-    "SELECT sequence, length(sealed) FROM hit_reads CROSS JOIN reads ON sequence = read"
-    " JOIN epochs ON epochs.number = reads.epoch"
-    " WHERE batch IS NULL AND unit_id = ? ORDER BY read LIMIT ?"
-)
-# By sequence and not by the hour: a wall clock set back would let later reads go before earlier ones.
-_UNBATCHED_OTHERS = (
-    "SELECT sequence, length(sealed) FROM reads INDEXED BY reads_unbatched"
-    " JOIN epochs ON epochs.number = reads.epoch"
-    " WHERE batch IS NULL AND unit_id = ? AND sequence NOT IN (SELECT read FROM hit_reads)"
-    " ORDER BY sequence LIMIT ?"
-)
 KEPT_FREE_PAGES = 4096
 """Free pages (4 KiB each) kept in the file for the next reads; more are given back to the file system."""
 
@@ -61,11 +51,14 @@ class Counts:
     """With a receipt, still inside the local window."""
     refused: int
     """In batches the server refused; a person must act."""
+    damaged: int
+    """Gone bad on the disk: nobody can open them, and a person must replace it."""
     hits: int
     """How many of `queued` are hits, which go first."""
     oldest: datetime | None
-    """When the oldest read without a receipt (refused ones too) was stored, aware UTC, rounded down to the
-    hour; None where there is none. What the 30-day clock runs from."""
+    """When the oldest read without a receipt was stored, aware UTC, rounded down to the hour; None where
+    there is none. What the 30-day clock runs from: for refused reads too, but not for damaged ones, which no
+    transfer brings to the department."""
 
 
 def open_outbox(path: Path) -> "Outbox":
@@ -94,7 +87,7 @@ class Outbox:
         """*name* stands in error messages; *new_id* makes batch ids, random and unique for ever."""
         self._connection = connection
         self._name = name
-        self._new_id = new_id
+        self._batching = Batching(connection, new_id)
         # Reads in no batch; None: to be counted. That takes tens of milliseconds for a 30-day backlog, and it
         # is asked for after every commit.
         self._unbatched: int | None = None
@@ -151,9 +144,9 @@ class Outbox:
             ).get
             for read in reads:
                 self._connection.execute(
-                    "INSERT INTO reads (read_id, epoch, stored_hour, sealed) VALUES (?, ?, ?, ?)"
+                    "INSERT INTO reads (read_id, epoch, stored_hour, sealed, digest) VALUES (?, ?, ?, ?, ?)"
                     " ON CONFLICT (read_id) DO NOTHING",
-                    (read.read_id, number, hour, read.sealed),
+                    (read.read_id, number, hour, read.sealed, read_digest(read, epoch, hour)),
                 )
                 if (added := self._connection.changes()) and read.read_id in hits:
                     self._connection.execute(
@@ -192,21 +185,20 @@ class Outbox:
         encoded, also after a crash. Otherwise a new one is made from the oldest reads of *unit_id*: at most
         *limit_reads* of them and *limit_bytes* sealed bytes, but at least one read.
 
-        Raises OutboxCorruptError if a batch no longer has the bytes it was made with.
+        A read that went bad on the disk is set aside as if refused, and holds no other back. A batch that no
+        longer has the bytes it was made with is over, and its sound reads go in a new one.
         """
         with self._transaction():
             for of_hits in (True, False) if hits is None else (hits,):
-                number = self._connection.execute(
-                    "SELECT number FROM batches WHERE state = 'open' AND ? = EXISTS"
-                    " (SELECT 1 FROM hit_reads JOIN reads ON sequence = read WHERE batch = number)"
-                    " ORDER BY number LIMIT 1",
-                    (of_hits,),
-                ).get
-                if number is None:
-                    self._unbatched = None
-                    number = self._begin_batch(unit_id, limit_reads, limit_bytes, now, hits=of_hits)
-                if number is not None:
-                    return self._whole_batch(number)
+                while (number := self._batching.open_number(hits=of_hits)) is not None:
+                    if (batch := self._again(number)) is not None:
+                        return batch
+                self._unbatched = None
+                begun = self._batching.begin(
+                    unit_id=unit_id, limit_reads=limit_reads, limit_bytes=limit_bytes, now=now, hits=of_hits
+                )
+                if begun is not None:
+                    return begun[1]
             return None
 
     def open_batches(
@@ -218,19 +210,24 @@ class Outbox:
         after = 0
         while True:
             with self._transaction():
-                number = self._connection.execute(
-                    "SELECT number FROM batches WHERE state = 'open' AND number > ? ORDER BY number LIMIT 1",
-                    (after,),
-                ).get
+                batch = None
+                while batch is None and (number := self._batching.open_number(after=after)) is not None:
+                    after, batch = number, self._again(number)
                 for of_hits in (True, False):
-                    if number is None:
+                    if batch is None:
                         self._unbatched = None
-                        number = self._begin_batch(unit_id, limit_reads, limit_bytes, now, hits=of_hits)
-                if number is None:
-                    return
-                batch = self._whole_batch(number)
+                        begun = self._batching.begin(
+                            unit_id=unit_id,
+                            limit_reads=limit_reads,
+                            limit_bytes=limit_bytes,
+                            now=now,
+                            hits=of_hits,
+                        )
+                        if begun is not None:
+                            after, batch = begun
+            if batch is None:
+                return
             yield batch
-            after = number
 
     def accept(self, receipt: Receipt, data: bytes) -> None:
         """Keep the verified *receipt*, whose bytes are *data*; its reads may leave once their window is over.
@@ -274,8 +271,7 @@ class Outbox:
             ).get
             if number is None:
                 return False
-            self._connection.execute("UPDATE reads SET batch = NULL WHERE batch = ?", (number,))
-            self._connection.execute("UPDATE batches SET state = 'released' WHERE number = ?", (number,))
+            self._batching.release(number)
         return True
 
     def release_refused(self) -> int:
@@ -362,9 +358,10 @@ class Outbox:
                 "SELECT min(stored_hour) FROM reads WHERE batch IS NULL"
             ).get
             rows: Any = self._connection.execute(
-                "SELECT state, count(*), min(stored_hour) FROM batches"
+                "SELECT iif(why IS ?, 'damaged', state) AS now, count(*), min(stored_hour) FROM batches"
                 " JOIN reads ON reads.batch = batches.number"
-                " WHERE state IN ('open', 'acknowledged', 'refused') GROUP BY state"
+                " WHERE state IN ('open', 'acknowledged', 'refused') GROUP BY now",
+                (DAMAGED,),
             )
             batched = {state: (count, oldest) for state, count, oldest in rows}
             hits: Any = self._connection.execute(
@@ -378,6 +375,7 @@ class Outbox:
             queued=self._unbatched + travelling,
             acknowledged=batched.get("acknowledged", (0, None))[0],
             refused=refused,
+            damaged=batched.get("damaged", (0, None))[0],
             hits=hits,
             oldest=self._at_hour(min(hours)) if hours else None,
         )
@@ -405,61 +403,11 @@ class Outbox:
         with outbox_file.translated(self._name), outbox_file.transaction(self._connection):
             yield
 
-    def _begin_batch(
-        self, unit_id: str, limit_reads: int, limit_bytes: int, now: datetime, *, hits: bool
-    ) -> int | None:
-        if limit_reads < 1:
-            raise ValueError("a batch holds at least one read")
-        chosen: list[int] = []
-        size = 0
-        # Hits are few and looked for from their own table: a 30-day backlog is not gone through for them.
-        query = _UNBATCHED_HITS if hits else _UNBATCHED_OTHERS
-        for sequence, length in self._connection.execute(query, (unit_id, limit_reads)):
-            size += length
-            if chosen and size > limit_bytes:
-                break
-            chosen.append(sequence)
-        if not chosen:
-            return None
-        number: int = self._connection.execute(
-            "INSERT INTO batches (batch_id, unit_id, made_at, digest, reads, state)"
-            " VALUES (?, ?, ?, x'', ?, 'open') RETURNING number",
-            (self._new_id(), unit_id, wire.seconds(now), len(chosen)),
-        ).get
-        self._connection.executemany(
-            "UPDATE reads SET batch = ? WHERE sequence = ?", [(number, sequence) for sequence in chosen]
-        )
-        batch, _ = self._batch(number)
-        digest = SignedBatch(batch.batch_id, encode_payload(batch), b"").digest
-        self._connection.execute("UPDATE batches SET digest = ? WHERE number = ?", (digest, number))
-        return number
-
-    def _whole_batch(self, number: int) -> Batch:
-        batch, digest = self._batch(number)
-        if SignedBatch(batch.batch_id, encode_payload(batch), b"").digest != digest:
-            raise OutboxCorruptError(f"{self._name}: batch {batch.batch_id} has changed; set the file aside")
+    def _again(self, number: int) -> Batch | None:
+        batch = self._batching.again(number)
+        if batch is None:
+            self._unbatched = None
         return batch
-
-    def _batch(self, number: int) -> tuple[Batch, bytes]:
-        row: Any = self._connection.execute(
-            "SELECT batch_id, unit_id, made_at, digest FROM batches WHERE number = ?", (number,)
-        ).fetchone()
-        batch_id, unit_id, made_at, digest = row
-        epochs: dict[str, SealedEpoch] = {}
-        reads: list[SealedRead] = []
-        members: Any = self._connection.execute(
-            "SELECT read_id, epoch_id, sealed_key, sealed FROM reads"
-            " JOIN epochs ON epochs.number = reads.epoch WHERE batch = ? ORDER BY sequence",
-            (number,),
-        )
-        for read_id, epoch_id, sealed_key, sealed in members:
-            epochs.setdefault(epoch_id, SealedEpoch(epoch_id, unit_id, sealed_key))
-            reads.append(SealedRead(read_id, epoch_id, sealed))
-        try:
-            made = datetime.fromtimestamp(made_at, UTC)
-        except (ValueError, OverflowError, OSError):
-            raise OutboxCorruptError(f"{self._name}: a batch has no time; set the file aside") from None
-        return Batch(batch_id, unit_id, made, tuple(epochs.values()), tuple(reads)), digest
 
     def _at_hour(self, hour: int) -> datetime:
         try:

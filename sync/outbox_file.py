@@ -97,6 +97,13 @@ MIGRATIONS = (
     """
     CREATE INDEX reads_unbatched ON reads (sequence) WHERE batch IS NULL;
     """,
+    # So that a read gone bad on the disk is known from the others (sync/outbox_batches.py), here and in a
+    # file that is damaged as a whole (sync/outbox_salvage.py).
+    """
+    ALTER TABLE reads ADD COLUMN digest BLOB;  -- NULL in reads of before
+    -- A second copy of each epoch's key, on other pages: with it every read of its hour would be lost.
+    CREATE INDEX epochs_again ON epochs (number, epoch_id, unit_id, sealed_key);
+    """,
 )
 
 

@@ -21,6 +21,7 @@ from sync.batch import Batch, Receipt, SignedBatch
 from sync.config import SyncConfig
 from sync.errors import OutboxCorruptError, RefusedError, SealBrokenError, WireFormatError
 from sync.outbox import Outbox, open_outbox, quarantine
+from sync.outbox_salvage import salvage
 from sync.record import encode_record
 from sync.seal import EpochSealer
 from sync.session import Session
@@ -38,6 +39,10 @@ class Found:
     """What became of the trials."""
 
     set_aside: int = 0
+    salvaged: int = 0
+    of: int = 0
+    """Reads that were in the files set aside."""
+    bad: int = 0
     refused: int = 0
     unharmed: int = 0
     lost: int = 0
@@ -61,7 +66,11 @@ def outbox_pages(times: int = 600, seed: int = 10) -> Outcome:
             path.write_bytes(damaged(whole, chance))
             _trial(path, made, department, key, found)
             shutil.rmtree(path.parent)
-    note = f"{found.set_aside} set aside, {found.refused} refused by the server, {found.unharmed} did no harm"
+    note = (
+        f"{found.set_aside} files set aside, {found.salvaged} of their {found.of} reads taken back; in "
+        f"{found.bad} some reads held back as bad; {found.refused} refused by the server; {found.unharmed} "
+        "did no harm"
+    )
     return Outcome(
         "altered bytes and pages in the outbox",
         times,
@@ -123,19 +132,12 @@ def _trial(
     department._receipts = dict(before._receipts)
     refusals: list[str] = []
     left: set[str] = set()
+    bad = 0
     told = False
     try:
         with open_outbox(path) as outbox, outbox.condemning():
-            outbox.purge()
-            upload = _upload(outbox, department, key, refusals)
-            for _ in range(60):
-                exchanged = upload.step()
-                if exchanged.receipt is None and exchanged.error is None:
-                    break
-                outbox.purge()
-            outbox.counts()
-            rows: list[Any] = outbox._connection.execute("SELECT CAST(read_id AS BLOB) FROM reads").fetchall()
-            left = {bytes(row[0]).decode("utf-8", "replace") for row in rows}
+            bad = _drive(outbox, department, key, refusals)
+            left = _held(outbox)
     except OutboxCorruptError:
         told = True
         # As systemd does: the unit is started again. It must find the file damaged then, and not for ever.
@@ -143,9 +145,17 @@ def _trial(
             open_outbox(path).close()
             found.silent += 1
         except OutboxCorruptError:
-            quarantine(path)
-            open_outbox(path).close()
+            before_it = set(department.records)
+            aside = quarantine(path)
+            with open_outbox(path) as outbox:
+                for _ in salvage(aside, outbox):
+                    pass
+                _drive(outbox, department, key, refusals)
+                left = _held(outbox)
+            found.of += len(set(made) - before_it)
+            found.salvaged += len(set(department.records) - before_it)
     found.set_aside += told
+    found.bad += bool(bad)
     found.refused += bool(refusals)
     missing = set(made) - set(department.records) - left
     wrong = sum(
@@ -153,12 +163,29 @@ def _trial(
         for read_id, record in department.records.items()
     )
     strangers = set(department.records) - set(made)
-    if told or refusals:
+    if told or refusals or bad:
         missing = set()  # told of, and every byte there was is kept
     else:
         found.unharmed += not missing
     found.lost += len(missing)
     found.silent += bool(wrong or strangers)
+
+
+def _drive(outbox: Outbox, department: FakeDepartment, key: Ed25519PrivateKey, refusals: list[str]) -> int:
+    """Transfer all that can be; return how many reads were found bad."""
+    outbox.purge()
+    upload = _upload(outbox, department, key, refusals)
+    for _ in range(60):
+        exchanged = upload.step()
+        if exchanged.receipt is None and exchanged.error is None:
+            break
+        outbox.purge()
+    return outbox.counts().damaged
+
+
+def _held(outbox: Outbox) -> set[str]:
+    rows: list[Any] = outbox._connection.execute("SELECT CAST(read_id AS BLOB) FROM reads").fetchall()
+    return {bytes(row[0]).decode("utf-8", "replace") for row in rows}
 
 
 def _upload(

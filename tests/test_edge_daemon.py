@@ -99,7 +99,8 @@ def test_damaged_store_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:
     damaged[100:3000] = b"\xff" * 2900
     path.write_bytes(damaged)
     parts = compose(config)
-    assert parts.alarms.get_nowait() == "The read store was damaged and set aside. Tell the technician"
+    said = parts.alarms.get_nowait()
+    assert said == "The read store was damaged. Its sound reads are recovered. Tell the technician"
     status, _ = run(parts)
     assert status.store.stored == 1
     aside = [p for p in (tmp_path / "state").iterdir() if p.name.startswith(OUTBOX_FILE) and p != path]

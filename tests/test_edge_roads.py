@@ -31,7 +31,7 @@ class Street:
         self.roads = Roads(COMMON, self.counts, lambda: self.clock.now().utc, lambda: self.interface)
 
     def counts(self) -> Counts:
-        return Counts(self.waiting + self.hits, 0, 0, self.hits, self.oldest)
+        return Counts(self.waiting + self.hits, 0, 0, 0, self.hits, self.oldest)
 
 
 def test_cellular_holds_other_reads_back_and_says_for_what() -> None:

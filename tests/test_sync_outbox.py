@@ -147,17 +147,6 @@ def test_an_unacknowledged_batch_has_the_same_bytes_after_a_crash_and_later_read
         assert encode_batch(later, KEY) == first
 
 
-def test_a_batch_whose_reads_were_altered_on_disk_is_not_sent(path: Path) -> None:
-    with open_outbox(path) as outbox:
-        outbox.append(sealed("r1"), EPOCH, START)
-        next_batch(outbox)
-    connection = apsw.Connection(str(path))
-    connection.execute("UPDATE reads SET sealed = x'00'")
-    connection.close()
-    with open_outbox(path) as outbox, pytest.raises(OutboxCorruptError, match="has changed"):
-        next_batch(outbox)
-
-
 def test_a_read_leaves_only_after_receipt_and_window(outbox: Outbox) -> None:
     outbox.append(sealed("r1", "r2"), EPOCH, START, a_part(7))
     assert outbox.purge() == 0

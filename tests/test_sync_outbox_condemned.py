@@ -27,8 +27,7 @@ def batch_in(outbox: Outbox) -> list[str]:
     "damage",
     [
         "UPDATE reads SET read_id = CAST(x'b8b8' AS TEXT)",
-        "UPDATE batches SET made_at = 9000000000000000000",
-        "UPDATE reads SET sealed = x'00'",
+        "UPDATE epochs SET epoch_id = CAST(x'b8b8' AS TEXT)",
     ],
 )
 def test_damage_found_in_use_is_set_aside_at_the_next_start_and_not_met_for_ever(

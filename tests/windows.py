@@ -22,6 +22,7 @@ from sync.batch import Batch, Receipt, SealedEpoch, SealedRead, encode_batch
 from sync.config import RetentionConfig, SyncConfig
 from sync.errors import SealBrokenError
 from sync.outbox import open_outbox
+from sync.outbox_salvage import salvage_all
 from sync.seal import WindowOpener
 from sync.window import Slot
 from tests.clocks import FakeClock
@@ -73,6 +74,7 @@ class UnitStore:
             slots=self.slots,
             clock=self.clock,
             alarm=lambda text: None,
+            salvaging=salvage_all(self.folder / "outbox.db", self.outbox),
         )
         self.window = Window(self.slots, self.folder / "outbox.db")
 
