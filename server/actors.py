@@ -64,4 +64,6 @@ def recorded(
     ) as error:
         with writing(engine) as connection:
             append(connection, actor.deed(action, {**detail, "why": str(error)}, "refused"), now)
+        if isinstance(error, NotPermittedError):
+            error.noted = True
         raise

@@ -11,12 +11,12 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 
-from server.audit import Deed, append
+from server.audit import Deed
 from server.audit_answers import REPORTS, Question, answer, imprint_of
 from server.audit_period import Period, last_year, period_of
 from server.audit_report import as_csv, as_json
 from server.audit_reviews import ReviewRefusedError, Verdict, draw, drawn, review
-from server.database import reading, writing
+from server.database import reading
 from server.department import Department
 from server.desk import FromForm, LoggedIn, Text, Visit
 from server.errors import AuditBrokenError, NotPermittedError
@@ -31,22 +31,18 @@ _NOT_YOURS = "The access log and what belongs to it are open to administrators a
 router = APIRouter()
 
 
-def _auditing(visit: LoggedIn, request: Request) -> Visit:
-    return _permitted(visit, request)
+def _auditing(visit: LoggedIn) -> Visit:
+    return _permitted(visit)
 
 
-def _auditing_form(visit: FromForm, request: Request) -> Visit:
-    return _permitted(visit, request)
+def _auditing_form(visit: FromForm) -> Visit:
+    return _permitted(visit)
 
 
-def _permitted(visit: Visit, request: Request) -> Visit:
-    if visit.session.role.sees_audit:
-        return visit
-    detail = {"page": request.url.path[:64]}
-    deed = Deed(visit.session.account, "audit.view", "refused", source=visit.source, detail=detail)
-    with writing(visit.desk.engine) as connection:
-        append(connection, deed, visit.desk.clock())
-    raise NotPermittedError(_NOT_YOURS)
+def _permitted(visit: Visit) -> Visit:
+    if not visit.session.role.sees_audit:
+        raise NotPermittedError(_NOT_YOURS, action="audit.view")
+    return visit
 
 
 def _department(request: Request) -> Department:

@@ -7,20 +7,20 @@ everybody who passed, and so needs an authority and a case number.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, NoReturn
+from typing import Annotated
 
-from fastapi import Depends, Form, Request, Response
+from fastapi import Depends, Form, Response
 
-from server.access import Purpose, Role
+from server.access import Role
 from server.actors import Actor
-from server.audit import append
 from server.audit_pages import Its
-from server.database import writing
 from server.department import Department
 from server.desk import FromForm, LoggedIn, Visit
 from server.errors import NotPermittedError, RetentionRefusedError
 from server.navigation import KEEPING
 
+VIEW = "custody.view"
+"""What the access log calls a look at these pages."""
 _MINUTE = "%Y-%m-%dT%H:%M"
 
 
@@ -38,31 +38,22 @@ class At:
         """Whether the person decides here, so that a page offers nothing else. Forms ask again."""
         return self.visit.session.role in KEEPING
 
-    def refuse(self, why: str, page: str) -> NoReturn:
-        """Write down that the person may not do this. Raises NotPermittedError."""
-        with writing(self.visit.desk.engine) as connection:
-            append(connection, self.actor.deed("custody.view", {"page": page[:64]}, "refused"), self.now)
-        raise NotPermittedError(why)
+
+def _looking(visit: LoggedIn, department: Its) -> At:
+    return _permitted(visit, department, (*KEEPING, Role.AUDITOR))
 
 
-def _looking(visit: LoggedIn, department: Its, request: Request) -> At:
-    return _permitted(visit, department, request, (*KEEPING, Role.AUDITOR))
+def _doing(visit: FromForm, department: Its) -> At:
+    return _permitted(visit, department, KEEPING)
 
 
-def _doing(visit: FromForm, department: Its, request: Request) -> At:
-    return _permitted(visit, department, request, KEEPING)
-
-
-def _permitted(visit: Visit, department: Department, request: Request, roles: tuple[Role, ...]) -> At:
-    session, now = visit.session, visit.desk.clock()
-    actor = Actor(session.account, session.role, visit.source, session.purpose or Purpose("", ""))
-    at = At(visit, department, actor, now)
-    if session.role not in roles:
-        at.refuse(
+def _permitted(visit: Visit, department: Department, roles: tuple[Role, ...]) -> At:
+    if visit.session.role not in roles:
+        raise NotPermittedError(
             "Retention, legal holds and evidence are for administrators and supervisors; auditors see them.",
-            request.url.path,
+            action=VIEW,
         )
-    return at
+    return At(visit, department, visit.actor, visit.desk.clock())
 
 
 Looking = Annotated[At, Depends(_looking)]

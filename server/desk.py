@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 
 from server.access import Access, Purpose, Session, same_secret
 from server.actors import Actor
-from server.audit import Deed, append
+from server.audit import append
 from server.database import writing
-from server.errors import NotPermittedError
+from server.errors import ForeignFormError, NotPermittedError
 from server.list_visibility import ListVisibility
 from server.maps import Atlas
 from server.navigation import places_of
@@ -93,17 +93,15 @@ class Visit:
 
     def record(self, action: str, **detail: Any) -> None:
         """Write down what the person is about to see."""
-        purpose = self.session.purpose or Purpose("", "")
-        deed = Deed(
-            self.session.account,
-            action,
-            purpose=purpose.code,
-            case_number=purpose.case_number,
-            source=self.source,
-            detail=detail,
-        )
+        self._append(action, "success", detail)
+
+    def refuse(self, action: str, **detail: Any) -> None:
+        """Write down what the person may not see or do."""
+        self._append(action, "refused", detail)
+
+    def _append(self, action: str, outcome: str, detail: dict[str, Any]) -> None:
         with writing(self.desk.engine) as connection:
-            append(connection, deed, self.desk.clock())
+            append(connection, self.actor.deed(action, detail, outcome), self.desk.clock())
 
     def pictured(self, reads: Sequence[StoredRead]) -> list[StoredRead]:
         """Return *reads* with the pictures that lie outside the database."""
@@ -151,7 +149,9 @@ def _half_visit(request: Request) -> Visit:
     session = desk.access.standing(request.cookies.get(SESSION_COOKIE, ""), desk.clock())
     if session is None:
         raise LoginNeededError
-    return Visit(desk, session, source_of(request))
+    # Kept for a refusal, which is written down for every page in one place (`server.pages`).
+    request.state.visit = visit = Visit(desk, session, source_of(request))
+    return visit
 
 
 HalfIn = Annotated[Visit, Depends(_half_visit)]
@@ -170,7 +170,7 @@ LoggedIn = Annotated[Visit, Depends(_visit)]
 
 def _half_form_visit(visit: HalfIn, form_token: Text = "") -> Visit:
     if not same_secret(form_token, visit.session.form_token):
-        raise NotPermittedError("This form did not come from your own page. Go back and send it again.")
+        raise ForeignFormError
     return visit
 
 

@@ -14,7 +14,23 @@ class SettingsInvalidError(ServerError):
 
 
 class NotPermittedError(ServerError):
-    """The certificate's unit may not do this: answer 403, write an audit entry."""
+    """The certificate's unit, or the person, may not do this: answer 403, write an audit entry."""
+
+    def __init__(self, message: str, *, action: str = "page.view") -> None:
+        """*action* is what the entry of a page calls it."""
+        super().__init__(message)
+        self.action = action
+        self.noted = False
+        """Whether the entry is written already."""
+
+
+class ForeignFormError(NotPermittedError):
+    """A form does not carry the secret of the person's own session: answer 403, write an audit entry."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This form did not come from your own page. Go back and send it again.", action="form.refuse"
+        )
 
 
 class BatchConflictError(ServerError):

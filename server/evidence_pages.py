@@ -10,9 +10,9 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from server.access import same_secret
-from server.custody import At, Doing, Line, Looking, file_of, moment_of
+from server.custody import VIEW, At, Doing, Line, Looking, file_of, moment_of
 from server.database import reading
-from server.errors import NotPermittedError, RetentionRefusedError
+from server.errors import ForeignFormError, NotPermittedError, RetentionRefusedError
 from server.evidence_book import book_digest, the_book
 from server.evidence_scope import Scope
 from server.holds import shown_under
@@ -79,7 +79,7 @@ async def book_one(request: Request, at: Looking) -> Response:
     it is known who sends it."""
     at.visit.require_purpose()
     if not at.may:
-        at.refuse("Booking evidence is for administrators and supervisors.", request.url.path)
+        raise NotPermittedError("Booking evidence is for administrators and supervisors.", action=VIEW)
     try:
         form = await request.form(max_files=1, max_fields=20, max_part_size=MAX_FORM_BYTES)
     except HTTPException:
@@ -92,7 +92,7 @@ async def book_one(request: Request, at: Looking) -> Response:
     finally:
         await form.close()
     if not same_secret(fields.get("form_token", ""), at.visit.session.form_token):
-        raise NotPermittedError("This form did not come from your own page. Go back and send it again.")
+        raise ForeignFormError
     return await run_in_threadpool(_book, at, digest.hexdigest(), fields)
 
 

@@ -15,7 +15,7 @@ from hotlist_cache.sources.codes import DEFAULT_CODES, LIST_CODES
 from server.access import same_secret
 from server.desk import Text
 from server.entry_search import find_entries
-from server.errors import HotlistRefusedError, NotPermittedError, SettingsInvalidError
+from server.errors import ForeignFormError, HotlistRefusedError, SettingsInvalidError
 from server.feed_journal import arrivals
 from server.feed_watch import refused_files
 from server.hotlist_visit import Asking, At, Looking, Uploading
@@ -57,7 +57,7 @@ async def import_list(request: Request, at: Uploading) -> Response:
     try:
         fields = {name: value[:1024] for name, value in form.items() if isinstance(value, str)}
         if not same_secret(fields.get("form_token", ""), at.visit.session.form_token):
-            raise NotPermittedError("This form did not come from your own page. Go back and send it again.")
+            raise ForeignFormError
         file = form.get("file")
         if not isinstance(file, UploadFile) or not file.size:
             return await run_in_threadpool(_form, at, 422, "Choose a file that holds something.", fields)

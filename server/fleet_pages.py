@@ -38,7 +38,7 @@ def show_units(
         today = counted_today(connection, [unit.unit_id for unit in rows], now)
     places = _sees_places(visit)
     # Names of units alone are in the address and here: no plate, no place.
-    visit.record("units.view", units=len(chosen), places=places)
+    visit.record("units.view", units=len(chosen), places=places, show=show, kind=kind, find=find)
     return visit.show(
         "units.html",
         fleet=found,

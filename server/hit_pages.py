@@ -33,6 +33,7 @@ from server.hits import (
     unit_ids,
     visible,
 )
+from server.list_visibility import WITHHELD
 from server.records import StoredRead
 
 SHOWN = (*STANDINGS, "contradicted", "all")
@@ -102,8 +103,7 @@ def advance_correction(
     """Take down what was done about one of them."""
     visit.require_purpose()
     try:
-        if _hidden(visit, list_name):
-            raise NotPermittedError("Your role may not see what this list says.")
+        _require_open(visit, list_name, "correction.advance")
         advance(
             visit.desk.engine,
             list_name,
@@ -145,6 +145,8 @@ def dispose_of_hit(
     with reading(visit.desk.engine) as connection:
         hit = get_hit(connection, read_id, hit_id)
     actor = visit.actor
+    if hit is not None:
+        _require_open(visit, hit.list_name, "hit.dispose")
     if hit is not None and seen and seen != _state_of(hit):
         message = "Somebody answered meanwhile. Look again, then answer."
         return _one(visit, read_id, hit_id, message, 409, said=said)
@@ -249,7 +251,7 @@ def _one(
         rungs=tuple(Rung),
         dispositions=tuple(Disposition),
         outcomes=tuple(Outcome),
-        may=visit.session.role in JUDGING,
+        may=visit.session.role in JUDGING and hit.list_name != WITHHELD,
         seen=_state_of(hit),
         said=said or Said(""),
         message=message,
@@ -258,6 +260,11 @@ def _one(
 
 def _hidden(visit: Visit, list_name: str) -> bool:
     return visit.desk.lists.hides(list_name, visit.session.role)
+
+
+def _require_open(visit: Visit, list_name: str, action: str) -> None:
+    if _hidden(visit, list_name):
+        raise NotPermittedError("Your role may not see what this list says.", action=action)
 
 
 def _tickets(visit: Visit, connection: Connection, list_name: str = "") -> list[Ticket]:

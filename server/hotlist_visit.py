@@ -12,9 +12,7 @@ from fastapi import Depends, Request, Response
 from starlette.datastructures import State
 
 from server.access import Role
-from server.audit import Deed, append
 from server.audit_pages import Its
-from server.database import writing
 from server.department import Department
 from server.desk import FromForm, LoggedIn, Visit
 from server.errors import NotPermittedError
@@ -86,12 +84,9 @@ def doing(visit: LoggedIn, department: Its, request: Request) -> At:
 def _permitted(visit: Visit, department: Department, request: Request, roles: tuple[Role, ...]) -> At:
     now = visit.desk.clock()
     if visit.session.role not in roles:
-        detail = {"page": request.url.path[:64]}
-        deed = Deed(visit.session.account, "hotlists.view", "refused", source=visit.source, detail=detail)
-        with writing(visit.desk.engine) as connection:
-            append(connection, deed, now)
         raise NotPermittedError(
-            "Lists are looked after by supervisors and administrators; auditors see them, officers their own."
+            "Lists are looked after by supervisors and administrators; auditors see all, officers their own.",
+            action="hotlists.view",
         )
     return At(visit, department, job_of(request.app.state), now)
 

@@ -35,6 +35,7 @@ from server.desk import (
     LoginNeededError,
     PurposeNeededError,
     StepNeededError,
+    Visit,
     desk_of,
     shown,
 )
@@ -89,7 +90,13 @@ def pages_app(desk: Desk, department: Department | None = None) -> FastAPI:
         return RedirectResponse("/purpose", 303)
 
     @app.exception_handler(NotPermittedError)
-    async def not_permitted(request: Request, error: NotPermittedError) -> Response:
+    def not_permitted(request: Request, error: NotPermittedError) -> Response:
+        visit: Visit | None = getattr(request.state, "visit", None)
+        if visit is not None and not error.noted:
+            try:
+                visit.refuse(error.action, page=request.url.path[:64])
+            except StoreUnavailableError as broken:
+                return unavailable(request, broken)
         return _message(request, 403, "Not permitted", str(error))
 
     @app.exception_handler(RequestValidationError)
@@ -101,7 +108,7 @@ def pages_app(desk: Desk, department: Department | None = None) -> FastAPI:
         return _message(request, 404, "Not found", "There is no such page.")
 
     @app.exception_handler(StoreUnavailableError)
-    async def unavailable(request: Request, error: StoreUnavailableError) -> Response:
+    def unavailable(request: Request, error: StoreUnavailableError) -> Response:
         why = "The access log cannot be written now, so nothing is shown. Try again in a minute."
         if isinstance(error, StoreDamagedError):
             why = f"{str(error)[:1].upper()}{str(error)[1:]}."

@@ -340,6 +340,8 @@ class People:
         except (SettingsInvalidError, NotPermittedError) as error:
             with writing(self.engine) as connection:
                 append(connection, actor.deed(action, {**detail, "why": str(error)}, "refused"), now)
+            if isinstance(error, NotPermittedError):
+                error.noted = True
             raise
 
 

@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 
-from server.access import Purpose
 from server.accounts import ONE_TIME_DAYS, Course
 from server.actors import Actor
-from server.audit import append
-from server.database import writing
 from server.desk import FromForm, LoggedIn, Text, Visit
 from server.errors import NotPermittedError, SettingsInvalidError
 from server.login_step_pages import sentence
@@ -35,24 +32,19 @@ class At:
     now: datetime
 
 
-def _at(visit: LoggedIn, request: Request) -> At:
-    return _permitted(visit, request)
+def _at(visit: LoggedIn) -> At:
+    return _permitted(visit)
 
 
-def _at_form(visit: FromForm, request: Request) -> At:
-    return _permitted(visit, request)
+def _at_form(visit: FromForm) -> At:
+    return _permitted(visit)
 
 
-def _permitted(visit: Visit, request: Request) -> At:
-    session, now = visit.session, visit.desk.clock()
-    actor = Actor(session.account, session.role, visit.source, session.purpose or Purpose("", ""))
-    if session.role is not Role.ADMIN:
-        deed = actor.deed("accounts.list", {"page": request.url.path[:64]}, "refused")
-        with writing(visit.desk.engine) as connection:
-            append(connection, deed, now)
-        raise NotPermittedError("Accounts are looked after by administrators.")
+def _permitted(visit: Visit) -> At:
+    if visit.session.role is not Role.ADMIN:
+        raise NotPermittedError("Accounts are looked after by administrators.", action="accounts.list")
     people = People(visit.desk.engine, visit.desk.access.settings, visit.desk.department.name)
-    return At(visit, people, actor, now)
+    return At(visit, people, visit.actor, visit.desk.clock())
 
 
 Looking = Annotated[At, Depends(_at)]

@@ -15,14 +15,13 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
-from server.access import Purpose, same_secret
+from server.access import same_secret
 from server.actors import Actor
-from server.audit import append
 from server.audit_pages import Its
-from server.database import reading, writing
+from server.database import reading
 from server.department import Department
 from server.desk import FromForm, LoggedIn, Number, Visit
-from server.errors import NotPermittedError, SettingsInvalidError
+from server.errors import ForeignFormError, NotPermittedError, SettingsInvalidError
 from server.evidence_book import packages_in
 from server.evidence_scope import MOST_READS, Scope, reads_in
 from server.release_errors import EvidenceRefusedError, ReleaseRefusedError
@@ -69,26 +68,22 @@ class At:
     now: datetime
 
 
-def _at(visit: LoggedIn, department: Its, request: Request) -> At:
-    return _permitted(visit, department, request)
+def _at(visit: LoggedIn, department: Its) -> At:
+    return _permitted(visit, department)
 
 
-def _at_form(visit: FromForm, department: Its, request: Request) -> At:
-    return _permitted(visit, department, request)
+def _at_form(visit: FromForm, department: Its) -> At:
+    return _permitted(visit, department)
 
 
-def _permitted(visit: Visit, department: Department, request: Request) -> At:
-    session, now = visit.session, visit.desk.clock()
-    actor = Actor(session.account, session.role, visit.source, session.purpose or Purpose("", ""))
-    if session.role.value not in viewers(department.settings.release):
-        deed = actor.deed("release.view", {"page": request.url.path[:64]}, "refused")
-        with writing(visit.desk.engine) as connection:
-            append(connection, deed, now)
+def _permitted(visit: Visit, department: Department) -> At:
+    if visit.session.role.value not in viewers(department.settings.release):
         raise NotPermittedError(
-            "The register of releases is open to Records, to who decides, and to auditors."
+            "The register of releases is open to Records, to who decides, and to auditors.",
+            action="release.view",
         )
     visit.require_purpose()
-    return At(visit, department, releases_of(department), actor, now)
+    return At(visit, department, releases_of(department), visit.actor, visit.desk.clock())
 
 
 Looking = Annotated[At, Depends(_at)]
@@ -125,7 +120,7 @@ async def enter_request(request: Request, at: Looking) -> Response:
     finally:
         await form.close()
     if not same_secret(fields.get("form_token", ""), at.visit.session.form_token):
-        raise NotPermittedError("This form did not come from your own page. Go back and send it again.")
+        raise ForeignFormError
     return await run_in_threadpool(_enter, at, fields, letter)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from hotlist_cache.entry import Entry, Priority
 from hotlist_cache.publishing import Carried, rows_of
@@ -24,6 +25,7 @@ from server.release_export import package_for_booking
 from server.release_recipients import AgencyKind
 from server.settings import read_settings
 from tests.auditors import Browser
+from tests.departments import audited
 from tests.hotlists import TEXTS
 from tests.releases import NOW, a_holder, a_peopled_department, a_recipient, read_ids, who
 
@@ -88,6 +90,25 @@ def test_how_a_read_met_a_hidden_list_is_withheld_too(browser: Browser, path: st
     assert "as listed" not in page and "exact" not in page and "Likelihood" not in page
     exported = browser.submit("/reads", "/reads/export", kind="csv").text
     assert "exact" not in exported and WITHHELD in exported
+
+
+def test_nobody_judges_a_hit_of_a_list_that_they_may_not_see(browser: Browser) -> None:
+    with browser.department.engine.connect() as connection:
+        read_id, hit_id = connection.execute(text("SELECT read_id, hit_id FROM hits LIMIT 1")).one()
+    path = f"/hits/{read_id}/{hit_id}"
+    said = {"verdict": "not pursued", "note": "out of the town"}
+    browser.log_in("reyes", purpose="hit-verification")
+    shown = browser.get(path)
+    assert WITHHELD in shown.text and 'name="verdict"' not in shown.text
+    assert browser.submit("/units", path, **said).status_code == 403
+    assert audited(browser.department)[-1] == ("reyes", "hit.dispose", "refused")
+    ticket = {"list_name": "Stolen vehicle", "entry_id": "id-1", "state": "sent"}
+    assert browser.submit("/units", "/hits/corrections/advance", **ticket).status_code == 403
+    assert audited(browser.department)[-1] == ("reyes", "correction.advance", "refused")
+    browser.submit("/units", "/logout")
+    browser.log_in("brandt", purpose="hit-verification")
+    assert 'name="verdict"' in browser.get(path).text
+    assert browser.submit(path, path, **said).status_code == 303
 
 
 def test_nobody_makes_an_open_package_of_hits_of_a_list_that_they_may_not_see(department: Department) -> None:
