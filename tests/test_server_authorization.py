@@ -14,7 +14,7 @@ from httpx import Response
 from server.access import Role, add_account
 from server.department import Department
 from server.desk import SESSION_COOKIE
-from tests.departments import NOW, PASSWORD, a_department
+from tests.departments import NOW, PASSWORD, a_department, audited
 from tests.visitors import FOR_ALL_THE_WORLD, Visitor, with_a_person_of_each_role
 
 ADMIN, OFFICER, SUPERVISOR, TECHNICIAN, AUDITOR = Role
@@ -178,10 +178,15 @@ def test_each_role_reaches_what_the_table_says(
     wrong, visitor = [], Visitor(department, runner)
     for route in sorted(set(routes) - FOR_ALL_THE_WORLD):
         visitor.log_in(role.value)  # anew: some routes end the session or change what it is for
+        before = len(audited(department))
+        answer = visitor.ask(route, form_token=visitor.form_token)
         # "POST /logout" leads to the login page, as it should.
-        let_in = route == "POST /logout" or not refused(visitor.ask(route, form_token=visitor.form_token))
+        let_in = route == "POST /logout" or not refused(answer)
         if let_in is not (role in OPEN_TO[route]):
             wrong.append(route)
+        entries = [each for each in audited(department)[before:] if each[0::2] == (role.value, "refused")]
+        if answer.status_code == 403 and len(entries) != 1:
+            wrong.append(f"{route}: {len(entries)} entries of the refusal")
     assert wrong == []
 
 
