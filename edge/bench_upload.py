@@ -16,10 +16,10 @@ from camera.frame import Moment
 from edge.clock import SystemClock
 from edge.config import Config, load_config
 from edge.errors import EdgeError
-from edge.vault import unlock
+from edge.vault import Keys, unlock
 from recognizer.plate import Plate
 from recognizer.read import Box, PlateRead
-from sync.batch import Batch, Receipt
+from sync.batch import Batch, Receipt, SealedRead
 from sync.config import SyncConfig
 from sync.https import HttpsTransport
 from sync.outbox import Outbox, open_outbox
@@ -40,6 +40,20 @@ class BenchUnavailableError(EdgeError):
     """The sample drive or the department server is not there: run it from a checkout."""
 
     exit_code = 66
+
+
+@dataclass(frozen=True, slots=True)
+class Department:
+    """A unit, and the department whose server takes its reads."""
+
+    config: Config
+    keys: Keys
+    clock: SystemClock
+
+    def sealed(self, sealer: EpochSealer, moment: Moment) -> SealedRead:
+        """Return an invented read made at *moment*, with a picture."""
+        read = _made_up(moment)
+        return sealer.seal(read.read_id, encode_record(self.config.unit.id, read, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,41 +83,40 @@ def bench_upload() -> dict[str, float]:
     """Return reads a second, and their size. Raises BenchUnavailableError where the server does not run."""
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="bench-") as scratch:
         folder = Path(scratch)
-        with _department(folder) as config:
-            elapsed_s = _upload(config, folder)
+        with department(folder) as there, open_outbox(folder / "outbox.db") as outbox:
+            sealer, now = EpochSealer(there.config.unit.id, there.keys.department), there.clock.now()
+            outbox.append([there.sealed(sealer, now) for _ in range(READS)], sealer.epoch, now.utc)
+            elapsed_s = sent(outbox, there, READS)
     return {"upload_reads_per_s": READS / elapsed_s, "upload_read_kb": RECORD_BYTES / 1e3}
 
 
-def _upload(config: Config, folder: Path) -> float:
-    clock, keys = SystemClock(folder), unlock(config.unit.keys_dir)
-    now = clock.now()
-    sealer = EpochSealer(config.unit.id, keys.department)
+def sent(outbox: Outbox, there: Department, reads: int) -> float:
+    """Hand in at least *reads* of the sealed reads in *outbox*, and return how many seconds it took."""
+    config, clock = there.config, there.clock
     transport = HttpsTransport(config.sync, TlsFiles.in_folder(config.unit.keys_dir))
-    with open_outbox(folder / "outbox.db") as outbox:
-        reads = [_made_up(now) for _ in range(READS)]
-        sealed = [sealer.seal(read.read_id, encode_record(config.unit.id, read, ())) for read in reads]
-        outbox.append(sealed, sealer.epoch, now.utc)
-        upload = Upload(
-            Session(SyncConfig(), lambda: 0.5),
-            _Store(outbox, config.unit.id, clock),
-            transport,
-            unit_id=config.unit.id,
-            unit_key=keys.signing,
-            department=keys.receipts,
-            clock=lambda: clock.now().utc,
-        )
-        started = time.perf_counter()
-        while outbox.counts().queued:
-            if (error := upload.step().error) is not None:
-                raise BenchUnavailableError(f"upload: {error}")
-        elapsed_s = time.perf_counter() - started
+    upload = Upload(
+        Session(SyncConfig(), lambda: 0.5),
+        _Store(outbox, config.unit.id, clock),
+        transport,
+        unit_id=config.unit.id,
+        unit_key=there.keys.signing,
+        department=there.keys.receipts,
+        clock=lambda: clock.now().utc,
+    )
+    receipted, started = 0, time.perf_counter()
+    while receipted < reads:
+        exchanged = upload.step()
+        if exchanged.receipt is None:
+            raise BenchUnavailableError(f"upload: {exchanged.error or 'the store has no more'}")
+        receipted += exchanged.receipt.reads
+    elapsed_s = time.perf_counter() - started
     transport.close()
     return elapsed_s
 
 
 @contextmanager
-def _department(folder: Path) -> Iterator[Config]:
-    """Give the configuration of a unit enrolled at a fresh department whose server runs here meanwhile."""
+def department(folder: Path) -> Iterator[Department]:
+    """Give a fresh department in *folder* whose server runs here meanwhile, and a unit enrolled there."""
     home = folder / "department"
     password = folder / "password"
     password.write_text(secrets.token_urlsafe(16), encoding="ascii")
@@ -121,7 +134,8 @@ def _department(folder: Path) -> Iterator[Config]:
                 )
             unit, url = folder / "unit", f"https://localhost:{ports['units']}"
             _server(home, "enroll", "bench", "--out", str(unit), "--server-url", url)
-            yield load_config(unit / "config.toml")
+            config = load_config(unit / "config.toml")
+            yield Department(config, unlock(config.unit.keys_dir), SystemClock(folder))
         finally:
             process.terminate()
 

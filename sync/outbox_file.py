@@ -6,6 +6,7 @@ SIGBUS instead of giving an error.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ import apsw
 from sync.errors import DiskFullError, OutboxCorruptError, OutboxVersionError
 
 BUSY_TIMEOUT_MS = 5000
+CHECK_S = 3.0
+"""How long an outbox is looked through when it is opened. A month's, on a slow card, takes minutes, in which
+a car would alert to nothing: what was not looked at is met, and judged, as it is used."""
 
 # Each becomes one transaction together with its number in user_version. A published one is never edited.
 MIGRATIONS = (
@@ -152,8 +156,8 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
 def connect(path: Path) -> apsw.Connection:
     """Return a connection to the outbox file *path*, made if it is not there, readable by its owner alone.
 
-    It is checked (`quick_check` reads the whole file once) and not yet configured. Raises OutboxCorruptError
-    if it is damaged, DiskFullError if the disk does not let it be made or read.
+    It is checked, for `CHECK_S` at most, and not yet configured. Raises OutboxCorruptError if it is damaged,
+    DiskFullError if the disk does not let it be made or read.
     """
     if _condemned(path).exists():
         raise OutboxCorruptError(f"{path}: was found damaged while in use; set it aside and start a new one")
@@ -165,7 +169,7 @@ def connect(path: Path) -> apsw.Connection:
             # Before anything is written, and without merging its WAL on closing: a damaged file is set aside
             # as it was found.
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            found = connection.execute("PRAGMA quick_check(1)").get
+            found = _found(connection)
         except apsw.Error:
             connection.close(True)
             raise
@@ -242,6 +246,18 @@ def condemn(path: Path) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise DiskFullError(f"{path}: damaged, and that cannot be noted ({error.strerror})") from error
+
+
+def _found(connection: apsw.Connection) -> object:
+    """Return what SQLite finds wrong with the file, "ok" for nothing in the time it has."""
+    until = time.monotonic() + CHECK_S
+    connection.set_progress_handler(lambda: time.monotonic() > until, 100)
+    try:
+        return connection.execute("PRAGMA quick_check(1)").get
+    except apsw.InterruptError:
+        return "ok"
+    finally:
+        connection.set_progress_handler(None)
 
 
 def _condemned(path: Path) -> Path:

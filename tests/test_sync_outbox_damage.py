@@ -1,5 +1,6 @@
 """A read that went bad on the disk is set aside by itself; the others go to the department without it."""
 
+import random
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sync import outbox_file
 from sync.batch import Batch, Receipt, SealedEpoch, SealedRead, SignedBatch, encode_payload
+from sync.errors import OutboxCorruptError
 from sync.outbox import Outbox, open_outbox
 from tests.fakes import START, UNIT
 
@@ -141,3 +144,26 @@ def test_on_a_stick_goes_what_is_sound(path: Path) -> None:
         batches = list(outbox.open_batches(unit_id=UNIT, limit_reads=10, limit_bytes=10**6, now=START))
         assert [read.read_id for batch in batches for read in batch.reads] == ["r1", "r3", "r4"]
         assert outbox.counts().damaged == 2
+
+
+def test_a_store_too_large_to_be_looked_through_at_a_start_is_opened_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(4)
+    with open_outbox(path) as outbox:
+        reads = [SealedRead(f"x{number}", "second", chance.randbytes(9000)) for number in range(2000)]
+        outbox.append(reads, SECOND, START)
+    # A page deep inside is gone: the whole look finds it, the short one leaves it for whoever meets it.
+    content = bytearray(path.read_bytes())
+    leaf = next(at for at in range(len(content) - 500 * 4096, 0, -4096) if content[at] == 0x0D)
+    content[leaf : leaf + 4096] = bytes(4096)
+    path.write_bytes(content)
+    with pytest.raises(OutboxCorruptError):
+        open_outbox(path)
+    monkeypatch.setattr(outbox_file, "CHECK_S", 0.0)
+    with open_outbox(path) as outbox:
+        assert outbox.counts().queued == 2004
+        with pytest.raises(OutboxCorruptError), outbox.condemning():
+            sent(outbox)
+    with pytest.raises(OutboxCorruptError, match="while in use"):
+        open_outbox(path)
