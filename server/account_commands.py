@@ -13,10 +13,10 @@ from rich.table import Table
 
 from server import clock
 from server.accounts import ONE_TIME_DAYS, UNNAMED_COURSE, Course
-from server.actors import Actor
+from server.actors import Actor, console_person
 from server.department import Department, open_department
 from server.errors import SettingsInvalidError
-from server.hotlist_commands import DEFAULT_ROOT, RootOption, console_person
+from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.people import People
 from server.roles import Role
 from server.roster_commands import bring_after_change

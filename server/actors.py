@@ -1,5 +1,7 @@
 """Who does something, in which role and why; and a transaction that stands in the access log either way."""
 
+import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -67,3 +69,19 @@ def recorded(
         if isinstance(error, NotPermittedError):
             error.noted = True
         raise
+
+
+def console_person() -> str:
+    """Return who gives the command, as an actor of the access log.
+
+    By the process's account, and behind sudo by the account that called it: environment variables that name
+    a user are anybody's to set, and two of them would make two persons of one.
+    """
+    account = os.getuid()
+    caller = os.environ.get("SUDO_UID", "")
+    if account == 0 and caller.isdecimal():
+        account = int(caller)
+    try:
+        return f"console:{pwd.getpwuid(account).pw_name}"
+    except (KeyError, OverflowError):
+        return f"console:uid {account}"

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from server import clock
+from server.actors import console_person
 from server.audit import AuditHead, Deed, append
 from server.audit_answers import REPORTS, Question, answer, checkpoints_of, imprint_of
 from server.audit_export import write_export
@@ -19,7 +20,7 @@ from server.audit_signing import is_signed
 from server.database import reading, writing
 from server.department import Department, open_department
 from server.errors import AuditBrokenError, SettingsInvalidError
-from server.hotlist_commands import DEFAULT_ROOT, RootOption, console_person
+from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.keys import write_private
 from server.policy_document import as_html, as_markdown, policy_of
 from server.purposes import stated_purpose

@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from server import clock
+from server.actors import console_person
 from server.audit import Deed, append
 from server.check_structure import NO_CHECKSUMS, without_checksums
 from server.checking import PHASES, Checking, Round, begin, examine, keep
 from server.database import writing
-from server.department import Department, console_actor, open_department
+from server.department import Department, open_department
 from server.errors import StoreUnavailableError
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 
@@ -34,7 +35,7 @@ def check(
 
     A database file of more than 256 MiB keeps units waiting while SQLite looks at its structure.
     """
-    department, now, by = open_department(root), clock.now(), console_actor()
+    department, now, by = open_department(root), clock.now(), console_person()
     key = department.keys.receipt.public_key()
     fetch = department.pictures.fetch if adopt else None
     current = examine(Checking(department.engine, key, thorough=True, adopt=fetch), now, _Teller())

@@ -12,12 +12,13 @@ from rich.table import Table
 from hotlist_cache.errors import HotlistError
 from server import clock
 from server.account_commands import PasswordFile, account_app, password_from, tell_password
+from server.actors import console_person
 from server.audit_commands import audit_app, policy, transparency
 from server.broker_config import write_broker_config
 from server.check_commands import check
 from server.daemon import run as run_daemon
 from server.database import reading
-from server.department import Administrator, console_actor, found, open_department
+from server.department import Administrator, found, open_department
 from server.enrolment import UnitAddresses, renew_page
 from server.enrolment import enroll as enroll_unit
 from server.enrolment import revoke as revoke_unit
@@ -149,7 +150,7 @@ def enroll(
         raise SettingsInvalidError("give either --out DIR to take the unit in, or --revoke to refuse it")
     department = open_department(root)
     if out is None:
-        revoke_unit(department.engine, unit, actor=console_actor(), now=clock.now())
+        revoke_unit(department.engine, unit, actor=console_person(), now=clock.now())
         typer.echo(f"unit {unit} is refused from now on")
         return
     settings = department.settings
@@ -163,7 +164,7 @@ def enroll(
         out,
         addresses,
         updates_root=department.publications.first_root,
-        actor=console_actor(),
+        actor=console_person(),
         now=clock.now(),
         page_hosts=page_host or (),
     )
@@ -187,7 +188,7 @@ def page_certificate(
         unit,
         out,
         UnitAddresses(settings.department.server_url, settings.mqtt.host, settings.mqtt.port),
-        actor=console_actor(),
+        actor=console_person(),
         now=clock.now(),
         page_hosts=page_host or (),
     )

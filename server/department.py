@@ -1,7 +1,5 @@
 """A department on disk: founded once, opened by each command. Joins folder, settings, keys and database."""
 
-import getpass
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,6 +9,7 @@ from sqlalchemy import Engine
 
 from hotlist_cache.publishing import Carried
 from server.access import Role, add_account
+from server.actors import console_person
 from server.audit import Deed, append
 from server.audit_checkpoints import Checkpoints
 from server.database import migrate, open_database, require_current, require_empty, writing
@@ -222,14 +221,14 @@ def found(
         write_private(folder.database, b"")
     migrate(engine)
     with writing(engine) as connection:
-        append(connection, Deed(console_actor(), "department.init", detail={"name": name}), now)
+        append(connection, Deed(console_person(), "department.init", detail={"name": name}), now)
     add_account(
         engine,
         first.name,
         Role.ADMIN,
         first.password,
         first.training_expires,
-        actor=console_actor(),
+        actor=console_person(),
         now=now,
     )
     # Made now, so that both keys are in the first backup of them.
@@ -279,15 +278,6 @@ def publish_urgent(department: Department, actor: str, expires_at: datetime, now
             now,
         )
     return count
-
-
-def console_actor() -> str:
-    """Return the name under which a command's deeds are logged: the account of the operating system."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        name = f"uid {os.getuid()}"
-    return f"console:{name}"
 
 
 def _toml_text(text: str) -> str:

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from server import clock
-from server.actors import Actor
+from server.actors import Actor, console_person
 from server.department import open_department
 from server.errors import SettingsInvalidError
 from server.evidence_book import book, the_book
 from server.evidence_scope import Scope
 from server.evidence_seal import evidence_key, name_of
 from server.evidence_verify import NoPackageError, verify_package
-from server.hotlist_commands import DEFAULT_ROOT, RootOption, console_person
+from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.keys import write_private
 from server.purposes import stated_purpose
 from server.release_errors import EvidenceRefusedError

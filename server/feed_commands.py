@@ -9,6 +9,7 @@ from hotlist_cache.entry import Entry, Priority
 from hotlist_cache.sources.fields import parse_pattern
 from hotlist_cache.states import parse_jurisdiction
 from server import clock, urgent_list
+from server.actors import console_person
 from server.audit import Deed, append
 from server.database import writing
 from server.department import open_department
@@ -16,7 +17,7 @@ from server.entry_search import find_entries
 from server.errors import HotlistRefusedError, SettingsInvalidError
 from server.feed_journal import arrivals
 from server.feed_watch import refused_files, take_waiting
-from server.hotlist_commands import DEFAULT_ROOT, RootOption, console_person, hotlist_app
+from server.hotlist_commands import DEFAULT_ROOT, RootOption, hotlist_app
 from server.purposes import stated_purpose
 
 urgent_app = typer.Typer(no_args_is_help=True, help="The urgent list by hand, as an Amber alert asks.")

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from server import clock
+from server.actors import console_person
 from server.audit import Deed, append
 from server.database import reading, writing
-from server.department import console_actor, open_department
+from server.department import open_department
 from server.fleet import Fleet, FleetUnit, Today, counted_today, fleet
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 
@@ -38,7 +39,7 @@ def fleet_units(
         for start in range(0, len(names), _AT_ONCE):
             today |= counted_today(connection, names[start : start + _AT_ONCE], now)
     with writing(department.engine) as connection:
-        append(connection, Deed(console_actor(), "units.view", detail={"units": len(chosen)}), now)
+        append(connection, Deed(console_person(), "units.view", detail={"units": len(chosen)}), now)
     if as_json:
         typer.echo(json.dumps(_object(found, chosen, today), indent=1, default=str))
     else:

@@ -4,6 +4,7 @@ In a thread of its own: storing may wait for the database, and the broker's conn
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from queue import Full, Queue
@@ -18,6 +19,9 @@ from sync.hit_message import decode_hits
 MOST_WAITING = 32
 """Messages in memory, 16 MiB together at most; what comes on top comes again, or by HTTPS."""
 
+MOST_OF_ONE = 4
+"""Of them from one unit, which sends the next when it has the answer: one gone mad leaves the others room."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -28,6 +32,8 @@ class HitDesk:
         self._intake = intake
         self._clock = clock
         self._messages: Queue[tuple[str, bytes] | None] = Queue(MOST_WAITING)
+        self._waiting: Counter[str] = Counter()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def start(self, acknowledge: Callable[[str, bytes], None]) -> None:
@@ -48,14 +54,22 @@ class HitDesk:
 
     def put(self, unit_id: str, message: bytes) -> None:
         """Take up *message*, which the broker says *unit_id* gave it."""
-        try:
-            self._messages.put_nowait((unit_id, message))
-        except Full:
-            _log.warning("hits not taken: too many wait", unit=unit_id)
+        with self._lock:
+            try:
+                if self._waiting[unit_id] >= MOST_OF_ONE:
+                    raise Full
+                self._messages.put_nowait((unit_id, message))
+            except Full:
+                _log.warning("hits not taken: too many wait", unit=unit_id, of_it=self._waiting[unit_id])
+            else:
+                self._waiting[unit_id] += 1
 
     def _run(self, acknowledge: Callable[[str, bytes], None]) -> None:
         while (item := self._messages.get()) is not None:
             unit_id, message = item
+            with self._lock:
+                self._waiting[unit_id] -= 1
+                self._waiting += Counter()  # forgets those at zero
             try:
                 receipt = self._intake.take_told(unit_id, decode_hits(message), self._clock())
             except (ServerError, SyncError) as error:

@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse
 
 from server.custody import At, Doing, Line, Looking, moment_of
 from server.errors import RetentionRefusedError
-from server.holds import HoldKind, all_holds, kept_by, lift, place
+from server.holds import MOST_COUNTED, HoldKind, all_holds, kept_by, lift, place
 
 _FIELDS = (
     *("kind", "authority", "case_number", "plate", "latitude_deg", "longitude_deg", "radius_m"),
@@ -93,6 +93,7 @@ def _page(at: At, status: int = 200, message: str = "", given: dict[str, str] | 
         message=message,
         holds=found,
         kept=kept,
+        most=MOST_COUNTED,
         given=given or dict.fromkeys(_FIELDS, ""),
         may=at.may,
         is_own=at.actor.is_person,

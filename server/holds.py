@@ -22,6 +22,8 @@ from server.tables import audit, legal_hold_reads, legal_holds, reads
 
 LONGEST_RADIUS_M = 50_000.0
 MOST_READS = 500
+MOST_COUNTED = 10_000
+"""A hold on a month keeps millions of reads; the page says "more than" so many."""
 
 
 class HoldKind(StrEnum):
@@ -123,16 +125,20 @@ def all_holds(engine: Engine) -> list[Hold]:
 
 
 def kept_by(engine: Engine) -> dict[int, int]:
-    """Return of each hold in force how many reads that are there now it keeps."""
+    """Return of each hold in force how many reads that are there now it keeps, counted up to one more than
+    `MOST_COUNTED`."""
     with writing(engine) as connection:
         refresh(connection)
     # Apart from the other block: counting must not keep units from handing in their reads.
     with reading(engine) as connection:
         return {
             hold.hold_id: connection.execute(
-                select(func.count())
-                .select_from(reads)
-                .where(_condition(hold.kind, hold.subject, hold.hold_id))
+                select(func.count()).select_from(
+                    select(reads.c.read_id)
+                    .where(_condition(hold.kind, hold.subject, hold.hold_id))
+                    .limit(MOST_COUNTED + 1)
+                    .subquery()
+                )
             ).scalar_one()
             for hold in holds_in(connection)
             if hold.lifted_at is None

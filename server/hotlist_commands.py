@@ -1,7 +1,5 @@
 """`alpr-server hotlist`: each command parses, calls one function, prints, and returns a code."""
 
-import os
-import pwd
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +10,7 @@ from hotlist_cache.importing import ACTION, FIELDS
 from hotlist_cache.sources.codes import DEFAULT_CODES, LIST_CODES
 from hotlist_cache.sources.reading import MAPPED_CSV, SOURCES
 from server import clock, local_books, local_entries
+from server.actors import console_person
 from server.department import Department, open_department, publish_urgent
 from server.errors import HotlistRefusedError, SettingsInvalidError
 from server.feed_report import ImportReport, report_of
@@ -228,22 +227,6 @@ def local_begin_anew(unit: UnitId, root: RootOption = DEFAULT_ROOT) -> None:
     """Take a unit's local entries from the beginning: its storage was exchanged, or its book was damaged."""
     local_books.begin_anew(open_department(root).engine, unit, actor=console_person(), now=clock.now())
     typer.echo(f"the next book of {unit} is taken as its first")
-
-
-def console_person() -> str:
-    """Return who gives the command, as an actor of the access log.
-
-    By the process's account, and behind sudo by the account that called it: environment variables that name
-    a user are anybody's to set, and two of them would make two persons of one.
-    """
-    account = os.getuid()
-    caller = os.environ.get("SUDO_UID", "")
-    if account == 0 and caller.isdecimal():
-        account = int(caller)
-    try:
-        return f"console:{pwd.getpwuid(account).pw_name}"
-    except (KeyError, OverflowError):
-        return f"console:uid {account}"
 
 
 def _imported(department: Department, file: Path, feed: str, how: ImportOptions) -> ImportReport:

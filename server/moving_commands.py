@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from server import clock
+from server.actors import console_person
 from server.audit import Deed, append
 from server.database import open_database, writing
-from server.department import console_actor, open_department
+from server.department import open_department
 from server.errors import SettingsInvalidError
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.moving import move
@@ -30,7 +31,7 @@ def move_to_postgresql(
     )
     with writing(target) as connection:
         detail = {"rows": sum(moved.rows.values()), "audit_head": moved.audit_head}
-        append(connection, Deed(console_actor(), "database.move", detail=detail), clock.now())
+        append(connection, Deed(console_person(), "database.move", detail=detail), clock.now())
     target.dispose()
     typer.echo(f"{sum(moved.rows.values()):,} rows copied; the access log is whole: {moved.audit_head}")
     typer.echo(f"Now write the url into [database] of {department.folder.settings} and start the server.")

@@ -3,9 +3,10 @@
 import typer
 
 from server import clock
+from server.actors import console_person
 from server.audit import Deed, append
 from server.database import writing
-from server.department import console_actor, open_department
+from server.department import open_department
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 
 pictures_app = typer.Typer(no_args_is_help=True, help="Pictures outside the database, as [pictures] says.")
@@ -33,7 +34,7 @@ def pictures_check(root: RootOption = DEFAULT_ROOT) -> None:
     found = department.pictures.check()
     with writing(department.engine) as connection:
         detail = {"held": found.held, "missing": len(found.missing), "stray": len(found.stray)}
-        append(connection, Deed(console_actor(), "pictures.check", detail=detail), clock.now())
+        append(connection, Deed(console_person(), "pictures.check", detail=detail), clock.now())
     typer.echo(f"{found.held} pictures outside, {len(found.missing)} missing, {len(found.stray)} stray")
     for word, names in (("missing", found.missing), ("stray", found.stray)):
         for name in names:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from server import clock
-from server.actors import Actor
+from server.actors import Actor, console_person
 from server.department import Department, open_department
 from server.errors import SettingsInvalidError
 from server.evidence_commands import (
@@ -21,7 +21,7 @@ from server.evidence_commands import (
     scope_of,
     write_new,
 )
-from server.hotlist_commands import DEFAULT_ROOT, RootOption, console_person
+from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.release_export import fetch, fulfil, releases_of
 from server.release_letters import MAX_LETTER_BYTES
 from server.release_recipients import AgencyKind

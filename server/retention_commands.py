@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from server import clock
-from server.actors import Actor
+from server.actors import Actor, console_person
 from server.audit import Deed, append
 from server.database import reading, writing
-from server.department import Department, console_actor, open_department
+from server.department import Department, open_department
 from server.durations import spoken
 from server.errors import RetentionRefusedError, SettingsInvalidError
 from server.holds import HoldKind, all_holds, lift, place
@@ -280,7 +280,7 @@ def hold_list(root: RootOption = DEFAULT_ROOT) -> None:
     found = all_holds(engine)
     with writing(engine) as connection:
         detail = {"holds": [hold.hold_id for hold in found]}
-        append(connection, Deed(console_actor(), "hold.list", detail=detail), now)
+        append(connection, Deed(console_person(), "hold.list", detail=detail), now)
     for hold in found:
         state = f"lifted by {hold.lifted_by}: {hold.lift_reason}" if hold.lifted_at else "IN FORCE"
         what = ", ".join(f"{name} {value}" for name, value in hold.subject.items() if value)
@@ -288,7 +288,7 @@ def hold_list(root: RootOption = DEFAULT_ROOT) -> None:
 
 
 def _person() -> Actor:
-    return Actor(console_actor())
+    return Actor(console_person())
 
 
 def _in_force(department: Department) -> tuple[Rules, datetime]:

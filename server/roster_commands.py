@@ -3,7 +3,8 @@
 import typer
 
 from server import clock
-from server.department import Department, console_actor, open_department
+from server.actors import console_person
+from server.department import Department, open_department
 from server.errors import ServerError
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.rosters import LASTS, Rosters
@@ -14,7 +15,7 @@ roster_app = typer.Typer(no_args_is_help=True, help="Who may log in on the units
 @roster_app.command("publish")
 def roster_publish(root: RootOption = DEFAULT_ROOT) -> None:
     """Sign the accounts as they are now as the units' next roster; the service does so by itself."""
-    number = _rosters(open_department(root)).bring(clock.now(), actor=console_actor(), at_once=True)
+    number = _rosters(open_department(root)).bring(clock.now(), actor=console_person(), at_once=True)
     typer.echo(f"roster {number} is published; units let people in by it for {LASTS.days} days")
 
 
@@ -29,7 +30,7 @@ def roster_delegate(root: RootOption = DEFAULT_ROOT) -> None:
 def bring_after_change(department: Department) -> None:
     """Publish the roster after an account was changed; a failure is told, and the service tries again."""
     try:
-        number = _rosters(department).bring(clock.now(), actor=console_actor())
+        number = _rosters(department).bring(clock.now(), actor=console_person())
     except ServerError as error:
         typer.echo(f"units do not know of it yet: {error}", err=True)
         return

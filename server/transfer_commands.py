@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from server import clock
+from server.actors import console_person
 from server.carried import take_stick
-from server.department import console_actor, open_department
+from server.department import open_department
 from server.errors import SettingsInvalidError
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.intake import Intake
@@ -35,7 +36,7 @@ def transfer_usb(
     department = open_department(root)
     intake = Intake(department.engine, department.keys, department.folder.quarantine)
     logs = UnitLogs(department.engine, department.keys, intake)
-    brought = take_stick(department.engine, intake, stick, actor=console_actor(), now=clock.now(), logs=logs)
+    brought = take_stick(department.engine, intake, stick, actor=console_person(), now=clock.now(), logs=logs)
     if not brought:
         raise SettingsInvalidError(f"{stick}: no unit put reads there; see `alpr-edge transfer usb`")
     for unit in brought:

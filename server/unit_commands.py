@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from server import clock
-from server.department import console_actor, open_department
+from server.actors import console_person
+from server.department import open_department
 from server.errors import SettingsInvalidError
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.keys import write_private
@@ -44,7 +45,7 @@ def unit_lost(
         lost_at=at.replace(tzinfo=UTC),
         reported_by=reported_by,
         window=timedelta(hours=window_hours),
-        actor=console_actor(),
+        actor=console_person(),
         now=clock.now(),
     )
     write_private(out, report.text().encode())

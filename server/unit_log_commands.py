@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from server import clock
+from server.actors import console_person
 from server.audit import Deed, append
 from server.database import writing
-from server.department import Department, console_actor, open_department
+from server.department import Department, open_department
 from server.errors import SettingsInvalidError
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.unit_logs import HeldLog, begin_log_anew, refused_pieces, verified_logs
@@ -29,7 +30,7 @@ def audit_unit(
     """Verify a unit's access log from its first entry to its last, and show what was done there."""
     department = open_department(root)
     if begin_anew:
-        begin_log_anew(department.engine, unit, actor=console_actor(), now=clock.now())
+        begin_log_anew(department.engine, unit, actor=console_person(), now=clock.now())
         typer.echo(f"the next access log of {unit} is taken as a new one; what is held stays")
         return
     held = verified_logs(department.engine, unit, _noted(noted))
@@ -69,5 +70,5 @@ def _record(department: Department, unit: str, held: list[HeldLog], *, opened: b
     detail = {"unit": unit, "entries": sum(len(each.entries) for each in held), "plates": opened}
     with writing(department.engine) as connection:
         append(
-            connection, Deed(console_actor(), "unit_log.view", purpose="audit", detail=detail), clock.now()
+            connection, Deed(console_person(), "unit_log.view", purpose="audit", detail=detail), clock.now()
         )

@@ -14,9 +14,10 @@ from securesystemslib.signer import Key, SSlibKey
 from recognizer.errors import ModelInvalidError
 from recognizer.published import check_published
 from server import clock
+from server.actors import console_person
 from server.audit import Deed, append
 from server.database import writing
-from server.department import Department, console_actor, open_department
+from server.department import Department, open_department
 from server.errors import SettingsInvalidError
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.repository import OFFLINE
@@ -242,4 +243,4 @@ def _ask(what: str) -> str:
 
 def _log(department: Department, action: str, detail: dict[str, object]) -> None:
     with writing(department.engine) as connection:
-        append(connection, Deed(console_actor(), action, detail=detail), clock.now())
+        append(connection, Deed(console_person(), action, detail=detail), clock.now())

@@ -317,13 +317,15 @@ def test_commands_go_through_two_persons(
     placed = run("hold", "place", "plate", "--plate", "7ABC123", "--authority", "Court 1", "--case", "26-1")
     assert placed == (0, "hold 1 is in force\n")
     assert "kept by legal holds: 1" in run("retention", "plan")[1]
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "brandt")  # anybody's to set: it makes no second person
     assert "another person" in run("hold", "lift", "1", "--reason", "x")[1]
-    monkeypatch.setattr("server.retention_commands.console_actor", lambda: BERT.name)
+    monkeypatch.setattr("server.retention_commands.console_person", lambda: BERT.name)
     assert run("hold", "lift", "1", "--reason", "letter")[0] == 0
     assert "IN FORCE" not in run("hold", "list")[1]
     assert run("retention", "ask", "--approval", "Resolution 7")[0] == 0
     assert "another person" in run("retention", "approve", "1")[1]
-    monkeypatch.setattr("server.retention_commands.console_actor", lambda: ANNE.name)
+    monkeypatch.setattr("server.retention_commands.console_person", lambda: ANNE.name)
     assert "1 reads destroyed" in run("retention", "approve", "1")[1]
     assert "sha256_chain" in run("retention", "certificate", "1")[1]
     assert "1: done, 1 reads" in run("retention", "list")[1]

@@ -250,6 +250,17 @@ def test_a_hold_is_placed_counted_and_lifted_by_another_person(
     assert (hold.lifted_by, hold.lift_reason) == ("tanaka", "letter of 1 March")
 
 
+def test_a_hold_on_very_many_reads_is_not_counted_to_the_end(
+    browser: Browser, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_person(browser, "brandt")
+    send(browser, "/holds", **HOLD)
+    for most, told in ((3, ">3 reads<"), (2, ">more than 2 reads<")):
+        monkeypatch.setattr("server.holds.MOST_COUNTED", most)
+        monkeypatch.setattr("server.hold_pages.MOST_COUNTED", most)
+        assert told in browser.get("/holds").text
+
+
 @pytest.mark.parametrize(
     ("fields", "kept"),
     [
