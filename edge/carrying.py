@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sync.batch import decode_receipt, encode_batch
 from sync.carried import Stick
 from sync.config import SyncConfig
-from sync.errors import ReceiptInvalidError, WireFormatError
+from sync.errors import ReceiptInvalidError, ReceiptOutdatedError, WireFormatError
 from sync.outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -67,6 +67,9 @@ def visit(
                 continue
             receipt = decode_receipt(data, department, stick.batch(batch_id), stick.unit_id)
             outbox.accept(receipt, data)
+        except ReceiptOutdatedError:
+            stick.done(batch_id)  # nothing is wrong: the reads are on the stick in other batches
+            continue
         except (ReceiptInvalidError, WireFormatError, OSError) as error:
             faults.append(f"not taken up: {error}")
             continue

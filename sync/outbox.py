@@ -28,7 +28,7 @@ import apsw
 
 from sync import outbox_file, outbox_window, wire
 from sync.batch import MAX_BATCH_BYTES, Batch, Receipt, SealedEpoch, SealedRead
-from sync.errors import OutboxCorruptError, ReceiptInvalidError
+from sync.errors import OutboxCorruptError, ReceiptInvalidError, ReceiptOutdatedError
 from sync.outbox_batches import DAMAGED, Batching, read_digest
 from sync.outbox_file import quarantine
 from sync.outbox_window import WindowPart
@@ -233,15 +233,17 @@ class Outbox:
         """Keep the verified *receipt*, whose bytes are *data*; its reads may leave once their window is over.
 
         A receipt that comes twice changes nothing. Raises ReceiptInvalidError if it is not that of a batch
-        of this outbox, byte for byte and read for read.
+        of this outbox, byte for byte and read for read; ReceiptOutdatedError if the batch was given up.
         """
         with self._transaction():
             row = self._connection.execute(
                 "SELECT number, unit_id, digest, reads, state FROM batches WHERE batch_id = ?",
                 (receipt.batch_id,),
             ).fetchone()
-            if row is None or row[4] == "released":
+            if row is None:
                 raise ReceiptInvalidError(f"batch {receipt.batch_id}: receipt for a batch that is not held")
+            if row[4] == "released":
+                raise ReceiptOutdatedError(f"batch {receipt.batch_id}: its reads travel in other batches")
             if (receipt.unit_id, receipt.digest, receipt.reads) != row[1:4]:
                 raise ReceiptInvalidError(f"batch {receipt.batch_id}: receipt does not cover the whole batch")
             if row[4] in ("acknowledged", "purged"):

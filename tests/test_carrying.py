@@ -125,6 +125,19 @@ def test_batch_that_also_went_over_the_network_is_held_once(car: Car) -> None:
     assert car.visit().receipted_reads == 3
 
 
+def test_batch_that_was_given_up_meanwhile_is_no_fault_and_its_reads_go_in_others(car: Car) -> None:
+    car.store(10)
+    car.visit()
+    assert car.outbox.cut(next(car.stick.batches())), "too much for a slow network, while the stick was away"
+    car.bring()
+    back = car.visit()
+    assert (back.receipts, back.batches, back.faults) == (2, 1, ())
+    car.bring()
+    last = car.visit()
+    assert (last.receipts, last.batches, last.faults) == (1, 0, ())
+    assert (car.held(), car.outbox.counts().queued, car.files()) == (10, 0, [])
+
+
 def test_lost_stick_costs_nothing_but_the_way(car: Car, tmp_path: Path) -> None:
     car.store(5)
     car.visit()

@@ -16,7 +16,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from sync.batch import MAX_BATCH_BYTES, Batch, Receipt, SealedEpoch, SealedRead, encode_batch
-from sync.errors import DiskFullError, OutboxCorruptError, OutboxVersionError, ReceiptInvalidError
+from sync.errors import (
+    DiskFullError,
+    OutboxCorruptError,
+    OutboxVersionError,
+    ReceiptInvalidError,
+    ReceiptOutdatedError,
+)
 from sync.outbox import Outbox, open_outbox, quarantine
 from sync.outbox_window import WindowPart
 from sync.record import encode_record
@@ -292,7 +298,7 @@ def test_refused_reads_are_kept_aside_until_a_person_releases_them(path: Path) -
         again = next_batch(outbox)
         assert names(again) == ["r1"]
         assert again.batch_id != refused.batch_id
-        with pytest.raises(ReceiptInvalidError, match="not held"):
+        with pytest.raises(ReceiptOutdatedError, match="in other batches"):
             outbox.accept(receipt_for(refused), b"late")
 
 
