@@ -34,7 +34,7 @@ from sync.networks import Lists
 from sync.trust import TrustState
 from sync.trust_check import TIMESTAMP
 from sync.trust_fetch import Progress
-from sync.trust_source import FolderSource, Source, ToldSource
+from sync.trust_source import Source, ToldSource
 from sync.trust_values import DELTA_KIND, LIST_PATH, ROSTER_PATH, URGENT_PATH, Target, Trusted
 
 LOOK_EVERY_S = 900.0
@@ -172,7 +172,7 @@ class HotlistDesk:
         """Bring the lists up to date from another source, at once: a stick. For the rest see `work`."""
         told, self._timestamp = self._timestamp, None
         self._look_at_ns = 0
-        self.work(source, alive)
+        self.work(source, alive, by_stick=True)
         self._timestamp = told
         self.look_soon()  # the server is asked after it as before
 
@@ -185,10 +185,13 @@ class HotlistDesk:
         """End a `wait`."""
         self._woken.set()
 
-    def work(self, source: Source, alive: Callable[[], None] = lambda: None) -> float:
+    def work(
+        self, source: Source, alive: Callable[[], None] = lambda: None, *, by_stick: bool = False
+    ) -> float:
         """Bring the lists up to date if it is time to look; return how many seconds nothing will be due.
 
-        *alive* is called again and again while a long transfer runs. Whatever fails, the lists in force stay.
+        *alive* is called again and again while a long transfer runs. *by_stick*: no network's rule holds.
+        Whatever fails, the lists in force stay.
         """
         self._alive = alive
         now = self._clock.now()
@@ -198,7 +201,7 @@ class HotlistDesk:
         self._newer.clear()
         wait_s = LOOK_EVERY_S
         try:
-            self._bring_up_to_date(source, now.utc)
+            self._bring_up_to_date(source, now.utc, by_stick=by_stick)
             self.last_error = ""
         except _Overtaken:
             return 0.0
@@ -242,7 +245,7 @@ class HotlistDesk:
         age = now - held.header.issued_at
         return age > timedelta(hours=self._config.max_age_h) or now >= held.header.expires_at
 
-    def _bring_up_to_date(self, source: Source, now: datetime) -> None:
+    def _bring_up_to_date(self, source: Source, now: datetime, *, by_stick: bool) -> None:
         if (timestamp := self._timestamp) is not None:
             self._timestamp = None
             try:
@@ -257,13 +260,14 @@ class HotlistDesk:
         self._bring_roster(source, trusted, now)
         if self._profiles is not None:
             self._profiles.bring(trusted, lambda target: self._fetched(source, target, now))
-        self._bring_list(source, trusted, now)
+        # What came on a stick is here already, whatever the network would carry.
+        carried = Lists.ALL if by_stick else self._carried()
+        self._bring_list(source, trusted, now, carried)
         if self._packs is not None:
-            by_stick = isinstance(source, FolderSource)
             self._packs.bring(
                 trusted,
                 lambda target, into: self._fetch(source, target, into, now, overtakable=True),
-                carried=by_stick or self._carried() is Lists.ALL,
+                carried=carried is Lists.ALL,
             )
         for part in self._scratch.glob(".hotlist-*.part"):
             part.unlink()  # of what was replaced before it came whole
@@ -292,10 +296,11 @@ class HotlistDesk:
             # Signed, and no roster all the same: the department's mistake must not hold up its lists.
             log.error("roster.kept", why=str(error))
 
-    def _bring_list(self, source: Source, trusted: Trusted, now: datetime) -> None:
+    def _bring_list(self, source: Source, trusted: Trusted, now: datetime, carried: Lists) -> None:
         whole = trusted.targets.get(LIST_PATH)
         deltas = {target.label.base: target for target in trusted.of_kind(DELTA_KIND)}
-        carried = Lists.ALL if self._stale(self._list, now) else self._carried()
+        if self._stale(self._list, now):
+            carried = Lists.ALL
         self.held_back = 0
         if carried is Lists.URGENT and (_chain(deltas, self.sequence) or _newer(whole, self.sequence)):
             self.held_back = max(

@@ -624,24 +624,14 @@ def test_published_pack_comes_with_the_lists_and_a_withdrawal_too(
     assert (car.packs.lines.next, car.start()) == ("", car.own)
 
 
-class Garage:
-    """A source that is no stick."""
-
-    def __init__(self, department: Department) -> None:
-        self._source = department.source
-
-    def open(self, name: str, start: int) -> Any:
-        return self._source.open(name, start)
-
-
 def test_pack_waits_for_wifi_but_not_on_a_stick(
     department: Department, station: Station, car: Car, good: Path
 ) -> None:
     station.desk._carried = lambda: Lists.CHANGES
     publish(department, good, 1)
-    station.look(Garage(department))
-    assert "waits for another network" in car.packs.lines.next
     station.look(department.source)
+    assert "waits for another network" in car.packs.lines.next
+    station.desk.take_from(department.source)
     assert car.packs.lines.next == "tiny 1 is being tried"
 
 

@@ -18,6 +18,7 @@ from server.repository_errors import RepositoryRefusedError
 from server.repository_signing import sign_file
 from sync.config import RetentionConfig
 from sync.networks import Lists
+from sync.trust_source import FolderSource
 from sync.trust_values import Label
 from tests.hotlists import NOW, STORAGE_KEY
 from tests.test_edge_hotlists import Department, Station
@@ -184,6 +185,22 @@ def test_cellular_brings_changes_and_leaves_a_whole_list_for_wifi(department: De
     car.lists = Lists.ALL
     car.look(department)
     assert (car.station.desk.sequence, car.station.desk.health(NOW).held_back) == (3, 0)
+
+
+def test_whole_list_on_a_stick_is_taken_over_whatever_network_there_is(
+    department: Department, car: Car, tmp_path: Path
+) -> None:
+    department.list(1, "7ABC123")
+    department.publish()
+    car.look(department)
+    department.list(2, "8XYZ987")
+    department.publish()
+    car.lists = Lists.URGENT
+    car.look(department)
+    assert car.station.desk.sequence == 1
+    department.publications.export(tmp_path / "stick")
+    car.station.desk.take_from(FolderSource(tmp_path / "stick"))
+    assert (car.station.desk.sequence, car.station.desk.health(NOW).held_back) == (2, 0)
 
 
 def test_urgent_list_always_comes_and_changes_only_where_they_may(department: Department, car: Car) -> None:
