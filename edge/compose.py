@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from camera.config import CameraConfig, GpsConfig, SourceKind
 from edge.access_log import AccessLog
 from edge.alerts import Sounder, wav_folder
+from edge.ballast import keep_ballast
 from edge.book_courier import BookCourier
 from edge.cameras import CameraBank
 from edge.clock import SystemClock
@@ -122,7 +123,7 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
     if not config.cameras:
         raise ConfigInvalidError("cameras: none is configured; add a [[cameras]] section, or give --source")
     keys = unlock(config.unit.keys_dir) if keys is None else keys
-    state_dir, folder = _state(config.unit.state_dir), run_dir(config.unit)
+    state_dir, folder = _state(config), run_dir(config.unit)
     clock = SystemClock(state_dir)
     alarms: SimpleQueue[str] = SimpleQueue()
     profiles = Profiles(config, keys.storage, alarm=alarms.put)
@@ -320,12 +321,14 @@ def _page(
     return PageServer(desk, keys.page_certificate, keys.page_key), ""
 
 
-def _state(folder: Path) -> Path:
+def _state(config: Config) -> Path:
+    folder = config.unit.state_dir
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / HOTLIST_FOLDER).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise ConfigInvalidError(f"{folder}: unit.state_dir cannot be made ({error.strerror})") from error
+    keep_ballast(folder, config.retention.stop_reserve_bytes)
     return folder
 
 

@@ -279,8 +279,14 @@ class Daemon:
             if self._parts.clock.now().monotonic_ns - told_ns >= STATUS_EVERY_S * 1e9:
                 told_ns = self._parts.clock.now().monotonic_ns
                 on_status(self._tell_status(), self.alerts)
-            nothing_waits = self._parts.courier is None or self._parts.keeper.counts.queued == 0
-            if nothing_waits and self._parts.sounder.idle and self._told.empty():
+            counts = self._parts.keeper.counts
+            # What this network does not carry is not waited for.
+            waiting = counts.queued if self._parts.roads.carries_all_reads else counts.hits
+            if (
+                (self._parts.courier is None or not waiting)
+                and self._parts.sounder.idle
+                and self._told.empty()
+            ):
                 return
         log.warning("drain.unfinished", queued=self._parts.keeper.counts.queued)
 
@@ -320,7 +326,7 @@ class Daemon:
         for connection in (parts.transport, parts.hit_transport, parts.publisher):
             if connection is not None:
                 connection.close()
-        parts.clock.keep_floor()
+        self._keep_floor()
         parts.notifier.close()
         log.info("unit.stopped", clean=ended)
 
@@ -379,9 +385,19 @@ class Daemon:
     def _run_keeper(self, worker: Worker) -> None:
         def beat() -> None:
             worker.beat_ns = self._parts.clock.now().monotonic_ns
-            self._parts.clock.keep_floor()
+            self._keep_floor()
 
         self._parts.keeper.run(beat)
+
+    def _keep_floor(self) -> None:
+        try:
+            self._parts.clock.keep_floor()
+            self._faults.pop("floor", None)
+        except OSError as error:
+            # A full disk must not end the store's thread, which holds what it cannot write yet.
+            if "floor" not in self._faults:
+                log.error("clock.floor_not_kept", why=str(error))
+            self._faults["floor"] = f"clock: its floor cannot be written ({error.strerror}); free the disk"
 
     def _run_upload(self, worker: Worker) -> None:
         courier = self._parts.courier

@@ -19,6 +19,7 @@ from typing import TypeVar
 import structlog
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
+from edge.ballast import keep_ballast
 from edge.clock import Clock
 from edge.pipeline import ReadWithHits
 from edge.sealing import Sealed, Sealing
@@ -33,6 +34,8 @@ COMMIT_WITHIN_S = 1.0
 MAX_WAITING = 2000
 """Sealed reads held in memory while the disk is full, about ten minutes of a busy street."""
 PURGE_EVERY_S = 60.0
+SALVAGE_EVERY_S = 0.01
+"""A step of a quarter of a megabyte at most so often: frames and hits come first."""
 MOST_CORRECTABLE = 200
 """Newest hits whose corrections are known as such; a correction follows within seconds."""
 
@@ -163,7 +166,10 @@ class Keeper:
             while True:
                 beat()
                 try:
-                    message = self.queue.get(timeout=0.0 if self._salvaging else self._patience_s())
+                    patience_s = self._patience_s()
+                    message = self.queue.get(
+                        timeout=min(patience_s, SALVAGE_EVERY_S) if self._salvaging else patience_s
+                    )
                 except Empty:
                     message = None
                 if message is not None and self.handle(message):
@@ -344,6 +350,7 @@ class Keeper:
     def _purge(self) -> None:
         now = self._clock.now()
         self._purged_at_ns = now.monotonic_ns
+        keep_ballast(self._state_dir, self._retention.stop_reserve_bytes)
         free = shutil.disk_usage(self._state_dir).free
         early = FirstToGo.ACKNOWLEDGED_READS in self._retention.done_without(free)
         gone = _answered(lambda: self._leave(early=early))

@@ -2,20 +2,25 @@
 
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from queue import Queue
 
 import cv2
 import pytest
 
 from camera.config import CameraConfig, GpsConfig
+from camera.frame import Frame
 from edge.alerts import AlertConfig
 from edge.compose import OUTBOX_FILE, compose, new_id, with_source
 from edge.config import HOTLIST_FOLDER, Config, UnitConfig
 from edge.daemon import Daemon
 from edge.errors import ConfigInvalidError, DaemonFailedError
+from edge.keeper import Acknowledged, NextBatch, StoreError
 from edge.parts import Parts
+from edge.pipeline import Step
 from edge.status import Status, read_status
 from edge.vault import unlock
 from hotlist_cache.hit import Alert, Sighting
@@ -23,9 +28,11 @@ from hotlist_cache.local import LocalBook
 from recognizer.config import RecognizerConfig
 from recognizer.errors import InferenceFailedError
 from recognizer.read import Box
+from sync.batch import Batch, Receipt, SignedBatch, encode_payload
 from sync.config import SyncConfig
 from sync.errors import DiskFullError
 from sync.outbox import open_outbox
+from tests.fault_disks import NoMountError, small_disk
 from tests.keys import make_keys
 from tests.painted import paint, street, tiny_pack
 from tests.pki import authority
@@ -124,6 +131,68 @@ def test_dead_thread_ends_the_unit_with_what_was_read_kept(tmp_path: Path) -> No
     assert caught.value.exit_code == 70
     with open_outbox(tmp_path / "state" / OUTBOX_FILE) as outbox:
         assert outbox.counts().queued == 1
+
+
+def acknowledge(parts: Parts) -> None:
+    """Let the department have what waits: only so is there ever room again."""
+    reply: Queue[Batch | StoreError | None] = Queue()
+    parts.keeper.handle(NextBatch(reply))
+    batch = reply.get_nowait()
+    assert isinstance(batch, Batch)
+    digest = SignedBatch(batch.batch_id, encode_payload(batch), b"").digest
+    receipt = Receipt(batch.batch_id, batch.unit_id, digest, len(batch.reads), batch.made_at)
+    done: Queue[StoreError | None] = Queue()
+    parts.keeper.handle(Acknowledged(receipt, b"receipt", done))
+    assert done.get_nowait() is None
+    assert parts.keeper.counts.queued == 0
+
+
+@pytest.mark.parametrize("full", ["while it runs", "before it starts"])
+def test_full_disk_stops_recording_and_not_the_unit(tmp_path: Path, full: str) -> None:
+    """Another program took all the room, to the last byte."""
+    try:
+        with small_disk(tmp_path / "state", 96) as state:
+            config = unit(tmp_path)
+            run(compose(config))
+
+            def fill() -> None:
+                with (state / "of-others").open("wb", buffering=0) as file, suppress(OSError):
+                    while True:
+                        file.write(bytes(65536))
+
+            if full == "before it starts":
+                fill()
+            parts = compose(config)
+            if full == "before it starts":
+                acknowledge(parts)
+            daemon, steps = Daemon(parts), parts.pipeline.step
+
+            def filled(frame: Frame) -> Step:
+                if not (state / "of-others").exists():
+                    fill()
+                return steps(frame)
+
+            parts.pipeline.step = filled  # type: ignore[method-assign]
+            status = daemon.run(until_end=True, on_status=lambda status, alerts: None)
+            assert (status.frames, status.reads, status.store.recording) == (5, 1, False)
+            assert any("NOT RECORDING" in fault for fault in status.faults)
+            (state / "of-others").unlink()
+            status, _ = run(compose(config))
+            assert (status.store.stored, status.store.recording) == (1, True)
+    except NoMountError as error:
+        pytest.skip(f"nothing may be mounted here: {error}")
+
+
+def test_floor_that_cannot_be_written_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    parts = compose(unit(tmp_path))
+
+    def fails() -> bool:
+        raise OSError(28, "No space left on device")
+
+    parts.clock.keep_floor = fails  # type: ignore[method-assign]
+    status, _ = run(parts)
+    assert status.store.stored == 1
+    assert [each for each in status.faults if "its floor cannot be written (No space left" in each]
 
 
 def test_running_unit_tells_its_status_and_stops_when_asked(tmp_path: Path) -> None:
