@@ -29,10 +29,10 @@ def transfer_usb(
     """
     from edge.carrying import visit
     from edge.clock import SystemClock
-    from edge.compose import OUTBOX_FILE
     from edge.errors import UsbRefusedError
     from edge.log_carrying import carry_log
     from edge.owner import as_owner_of
+    from edge.stores import OUTBOX_FILE
     from edge.vault import unlock
     from sync.carried import Stick
     from sync.outbox import open_outbox

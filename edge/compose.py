@@ -13,12 +13,10 @@ from random import SystemRandom
 from threading import Event
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from camera.config import CameraConfig, GpsConfig, SourceKind
 from edge.access_log import AccessLog
 from edge.alerts import Sounder, wav_folder
-from edge.ballast import keep_ballast
 from edge.book_courier import BookCourier
 from edge.cameras import CameraBank
 from edge.clock import SystemClock
@@ -49,11 +47,9 @@ from edge.roads import Roads
 from edge.roster import RosterStore
 from edge.sightings import Sightings
 from edge.status import run_dir
+from edge.stores import OUTBOX_FILE, keeper_of, read_store, state_folder, window_slots
 from edge.vault import Keys, unlock
 from edge.window import Window
-from edge.window_file import SlotFile
-from edge.window_slots import Slots
-from edge.window_tpm import anchor_of
 from hotlist_cache.evidence import Confusions
 from hotlist_cache.hit import HotlistHit, Sighting
 from hotlist_cache.local import LocalBook
@@ -67,14 +63,10 @@ from sync.config import RetentionConfig
 from sync.errors import DiskFullError, OutboxCorruptError, TrustLostError
 from sync.https import HttpsTransport
 from sync.mqtt import MqttLink
-from sync.outbox import Outbox, open_outbox, quarantine
-from sync.outbox_salvage import salvage_all
 from sync.session import Session
 from sync.tls import TlsFiles
 from sync.trust import TrustedUpdates
 from sync.upload import Upload
-
-OUTBOX_FILE, WINDOW_FILE = "outbox.db", "window.keys"
 
 log = structlog.get_logger(__name__)
 
@@ -123,7 +115,7 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
     if not config.cameras:
         raise ConfigInvalidError("cameras: none is configured; add a [[cameras]] section, or give --source")
     keys = unlock(config.unit.keys_dir) if keys is None else keys
-    state_dir, folder = _state(config), run_dir(config.unit)
+    state_dir, folder = state_folder(config), run_dir(config.unit)
     clock = SystemClock(state_dir)
     alarms: SimpleQueue[str] = SimpleQueue()
     profiles = Profiles(config, keys.storage, alarm=alarms.put)
@@ -136,9 +128,9 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         opened.callback(bank.close)
         book = LocalBook(state_dir / HOTLIST_FOLDER, storage_key=keys.storage, new_id=new_id)
         pipeline = new_pipeline(config, recognizer, None, book.suppresses)
-        outbox = _outbox(state_dir / OUTBOX_FILE, alarms)
+        outbox = read_store(state_dir / OUTBOX_FILE, alarms)
         opened.callback(outbox.close)
-        slots = _slots(config, keys, clock)
+        slots = window_slots(config, keys, clock)
         window = Window(slots, state_dir / OUTBOX_FILE)
         opened.callback(window.close)
         sightings = Sightings(window, config.retention)
@@ -170,7 +162,7 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         access_log, log_fault = _access_log(config, keys, clock)
         if access_log is not None:
             opened.callback(access_log.close)
-        keeper = _keeper(
+        keeper = keeper_of(
             config,
             keys.department,
             outbox,
@@ -319,64 +311,6 @@ def _page(
         retention=retention,
     )
     return PageServer(desk, keys.page_certificate, keys.page_key), ""
-
-
-def _state(config: Config) -> Path:
-    folder = config.unit.state_dir
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / HOTLIST_FOLDER).mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise ConfigInvalidError(f"{folder}: unit.state_dir cannot be made ({error.strerror})") from error
-    keep_ballast(folder, config.retention.stop_reserve_bytes)
-    return folder
-
-
-def _outbox(path: Path, alarms: "SimpleQueue[str]") -> Outbox:
-    try:
-        outbox = open_outbox(path)
-    except OutboxCorruptError as error:
-        aside = quarantine(path)
-        log.error("store.damaged", why=str(error), aside=str(aside))
-        alarms.put("The read store was damaged. Its sound reads are recovered. Tell the technician")
-        outbox = open_outbox(path)
-    # What the server refused is tried again in new batches: who restarts the unit has seen to the cause.
-    with outbox.condemning():
-        released = outbox.release_refused()
-    if released:
-        log.warning("batch.released", reads=released)
-    return outbox
-
-
-def _slots(config: Config, keys: Keys, clock: SystemClock) -> Slots:
-    anchor = anchor_of(config.retention.window_tpm) if config.retention.local_window_h else None
-    file = SlotFile(config.unit.state_dir / WINDOW_FILE, keys.storage, anchor)
-    return Slots(config.retention, file, clock.now())
-
-
-def _keeper(
-    config: Config,
-    department: X25519PublicKey,
-    outbox: Outbox,
-    *,
-    slots: Slots,
-    clock: SystemClock,
-    alarms: "SimpleQueue[str]",
-    hit_stored: Callable[[], None],
-) -> Keeper:
-    return Keeper(
-        unit_id=config.unit.id,
-        department=department,
-        outbox=outbox,
-        state_dir=config.unit.state_dir,
-        retention=config.retention,
-        sync=config.sync,
-        slots=slots,
-        clock=clock,
-        alarm=alarms.put,
-        hit_stored=hit_stored,
-        salvaging=salvage_all(config.unit.state_dir / OUTBOX_FILE, outbox),
-    )
 
 
 def _courier(

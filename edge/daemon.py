@@ -13,25 +13,23 @@ its queue before the read goes into the keeper's: it sounds before anything is s
 
 import dataclasses
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from queue import Empty, Queue, SimpleQueue
+from queue import Queue
 
 import structlog
 
 from camera.errors import RecordingUnreadableError
-from edge.alerts import Sounding
 from edge.errors import DaemonFailedError
 from edge.keeper import Flush, Stop
 from edge.parts import Parts
-from edge.pipeline import ReadWithHits, Step, marked
+from edge.pipeline import ReadWithHits, Step
 from edge.reckoning import Driven, transfer_health, whole_status
 from edge.status import Status, write_status
+from edge.telling import Telling
 from edge.updating import bring_updates
 from edge.worker import Worker
 from hotlist_cache.entry import Priority
-from hotlist_cache.hit import Alert, Correction, Outcome
+from hotlist_cache.hit import Alert, Outcome
 from sync.errors import NotTrustedError, RefusedError, UnreachableError
 from sync.transfer_clock import TransferLevel, transfer_clock
 
@@ -48,14 +46,6 @@ SHUTDOWN_LIMIT_S = 10.0
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """An alert on its way to the officer, with when its frame was taken up (CLOCK_MONOTONIC)."""
-
-    alert: Alert
-    taken_up_ns: int
-
-
 class Daemon:
     """Runs a unit until `stop`, or until its recordings end."""
 
@@ -64,13 +54,9 @@ class Daemon:
         self._stopping = threading.Event()
         self._upload_stopping = threading.Event()
         self._wake_upload = threading.Event()
-        self._told: SimpleQueue[Told | Correction] = SimpleQueue()
+        self._telling = Telling(parts.sounder, parts.board, parts.clock, past=parts.past, alarms=parts.alarms)
         self._driven = Driven()
         self._drive_over = threading.Event()
-        self._alerts: deque[Alert] = deque(maxlen=200)
-        self._alert_count = self._corrected_count = 0
-        self._taken_up_ns: dict[str, int] = {}
-        self._latencies_ms: deque[float] = deque(maxlen=1000)
         self._faults = {} if parts.clock.floor_error is None else {"clock": parts.clock.floor_error}
         self._level = TransferLevel.OK
         self._models = Worker("models", self._run_models, 20.0)
@@ -96,12 +82,12 @@ class Daemon:
     @property
     def alerts(self) -> Sequence[Alert]:
         """The newest alerts, newest first."""
-        return tuple(self._alerts)
+        return tuple(self._telling.alerts)
 
     @property
     def latencies_ms(self) -> Sequence[float]:
         """From taking up the frame that settled a read to the start of its alert's tone."""
-        return tuple(self._latencies_ms)
+        return tuple(self._telling.latencies_ms)
 
     def stop(self) -> None:
         """Ask the daemon to end; returns at once, so that a signal handler may call it."""
@@ -124,7 +110,7 @@ class Daemon:
         status_due_ns = 0
         try:
             while not self._stopping.is_set():
-                self._sound(PUMP_EVERY_S)
+                self._telling.tell(PUMP_EVERY_S)
                 if parts.clock.now().monotonic_ns >= status_due_ns:
                     status_due_ns = parts.clock.now().monotonic_ns + int(STATUS_EVERY_S * 1e9)
                     on_status(self._tell_status(), self.alerts)
@@ -139,54 +125,6 @@ class Daemon:
         return self._tell_status()
 
     # -- the main thread --
-
-    def _sound(self, patience_s: float) -> None:
-        """Sound what waits; wait *patience_s* at most for something to sound."""
-        try:
-            told = self._told.get(timeout=patience_s)
-        except Empty:
-            pass
-        else:
-            if isinstance(told, Correction):
-                self._correct(told)
-            else:
-                self._alert(told)
-        while not self._parts.past.empty():
-            sighting = self._parts.past.get_nowait()
-            self._parts.sounder.past(sighting, self._parts.clock.now().utc)
-            log.info("sighting.told", read=sighting.read_id)
-        while not self._parts.alarms.empty():
-            self._notice("unit", self._parts.alarms.get_nowait(), Priority.HIGH)
-        self._sounded(self._parts.sounder.pump())
-
-    def _alert(self, told: Told) -> None:
-        self._alerts.appendleft(told.alert)
-        self._parts.board.put_alerts(self._alerts)
-        self._alert_count += 1
-        self._taken_up_ns[told.alert.alert_id] = told.taken_up_ns
-        self._parts.sounder.alert(told.alert, self._parts.clock.now().utc)
-        log.info("alert.raised", alert=told.alert.alert_id, priority=told.alert.priority.name)
-
-    def _correct(self, correction: Correction) -> None:
-        self._alerts = deque(marked(self._alerts, [correction]), self._alerts.maxlen)
-        self._parts.board.put_alerts(self._alerts)
-        self._corrected_count += 1
-        # Where the entry is met by the new plate, the alert of that says that the read was corrected.
-        if correction.hit_gone:
-            self._parts.sounder.correct(correction)
-        log.info("alert.corrected", alert=correction.alert.alert_id, gone=correction.hit_gone)
-
-    def _sounded(self, soundings: Sequence[Sounding]) -> None:
-        for sounding in soundings:
-            taken_up_ns = self._taken_up_ns.pop(sounding.alert_id, None)
-            if taken_up_ns is not None:
-                self._latencies_ms.append((sounding.tone_started_ns - taken_up_ns) / 1e6)
-            if sounding.wav is not None:
-                log.info("alert.written", alert=sounding.alert_id, file=str(sounding.wav))
-
-    def _notice(self, name: str, text: str, priority: Priority) -> None:
-        log.warning("unit.notice", said=text)
-        self._parts.sounder.notice(name, text, priority)
 
     def _tell_status(self) -> Status:
         parts = self._parts
@@ -206,8 +144,8 @@ class Daemon:
             store=parts.keeper.health,
             sound=parts.sounder.status(),
             wav_dir=parts.run_dir,
-            alerts=self._alert_count,
-            corrected=self._corrected_count,
+            alerts=self._telling.alert_count,
+            corrected=self._telling.corrected_count,
             latencies_ms=self.latencies_ms,
             faults=(*self._faults.values(), *self._other_faults()),
             profile=parts.profiles.versions,
@@ -253,7 +191,7 @@ class Daemon:
                 if overdue
                 else f"{30 - level} days left to transfer reads to the department"
             )
-            self._notice("transfer", text, Priority.HIGH if overdue else Priority.LOW)
+            self._telling.notice("transfer", text, Priority.HIGH if overdue else Priority.LOW)
         self._level = level
 
     def _lively(self, worker: Worker) -> bool:
@@ -274,7 +212,7 @@ class Daemon:
         deadline_ns = self._parts.clock.now().monotonic_ns + int(DRAIN_LIMIT_S * 1e9)
         told_ns = 0
         while self._parts.clock.now().monotonic_ns < deadline_ns and not self._stopping.is_set():
-            self._sound(PUMP_EVERY_S)
+            self._telling.tell(PUMP_EVERY_S)
             self._check_workers()
             if self._parts.clock.now().monotonic_ns - told_ns >= STATUS_EVERY_S * 1e9:
                 told_ns = self._parts.clock.now().monotonic_ns
@@ -282,11 +220,7 @@ class Daemon:
             counts = self._parts.keeper.counts
             # What this network does not carry is not waited for.
             waiting = counts.queued if self._parts.roads.carries_all_reads else counts.hits
-            if (
-                (self._parts.courier is None or not waiting)
-                and self._parts.sounder.idle
-                and self._told.empty()
-            ):
+            if (self._parts.courier is None or not waiting) and self._telling.idle:
                 return
         log.warning("drain.unfinished", queued=self._parts.keeper.counts.queued)
 
@@ -317,10 +251,7 @@ class Daemon:
             parts.keeper.close()
         else:
             ended = False  # the file is closed by the end of the process, as after a power cut
-        while not self._told.empty():
-            self._sound(0.0)
-        self._sounded(parts.sounder.pump())
-        parts.sounder.close()
+        self._telling.finish()
         if parts.access_log is not None and not self._page.alive:
             parts.access_log.close()
         for connection in (parts.transport, parts.hit_transport, parts.publisher):
@@ -362,11 +293,7 @@ class Daemon:
             self._drive_over.set()
 
     def _carry(self, step: Step, taken_up_ns: int) -> None:
-        # What holds no more comes first: the screen shows the new alert above the one it replaces.
-        for correction in step.corrections:
-            self._told.put(correction)
-        for alert in step.alerts:
-            self._told.put(Told(alert, taken_up_ns))
+        self._telling.raise_alerts(step, taken_up_ns)
         for item in step.reads:
             self._parts.sightings.remember(item.read)
             marked_item = dataclasses.replace(self._with_scene(item), incident=self._parts.incidents.mark())

@@ -14,7 +14,7 @@ import pytest
 from camera.config import CameraConfig, GpsConfig
 from camera.frame import Frame
 from edge.alerts import AlertConfig
-from edge.compose import OUTBOX_FILE, compose, new_id, with_source
+from edge.compose import compose, new_id, with_source
 from edge.config import HOTLIST_FOLDER, Config, UnitConfig
 from edge.daemon import Daemon
 from edge.errors import ConfigInvalidError, DaemonFailedError
@@ -22,6 +22,7 @@ from edge.keeper import Acknowledged, NextBatch, StoreError
 from edge.parts import Parts
 from edge.pipeline import Step
 from edge.status import Status, read_status
+from edge.stores import OUTBOX_FILE
 from edge.vault import unlock
 from hotlist_cache.hit import Alert, Sighting
 from hotlist_cache.local import LocalBook

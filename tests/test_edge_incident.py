@@ -10,12 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from rich.console import Console
 
-from edge.compose import OUTBOX_FILE, compose
+from edge.compose import compose
 from edge.daemon import Daemon
 from edge.doctor import Verdict, _incident
 from edge.incident import Incidents
 from edge.page_config import PageConfig
 from edge.status import write_status
+from edge.stores import OUTBOX_FILE
 from edge.view import view
 from sync.config import RetentionConfig
 from sync.outbox import open_outbox
