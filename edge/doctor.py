@@ -19,12 +19,14 @@ from edge.errors import EdgeError, VaultLockedError
 from edge.pack_record import PackRecord, pack_lines
 from edge.profiles import Profiles
 from edge.status import read_status, run_dir
+from edge.stores import OUTBOX_FILE
 from edge.vault import Keys, unlock
 from hotlist_cache.sealed_file import SealedFileDamagedError
 from recognizer.errors import ModelInvalidError
 from recognizer.manifest import load_pack
 from sync.errors import OutboxCorruptError
 from sync.outbox import open_outbox
+from sync.outbox_salvage import damaged_files, salvaged_files
 
 CAMERA_PATIENCE_S = 8.0
 CONNECT_PATIENCE_S = 5.0
@@ -52,7 +54,7 @@ def examine(config: Config) -> Iterator[Finding]:
     """Look at everything the daemon needs, one finding after the other; stop the daemon first for cameras."""
     yield _keys_finding(config)
     yield _disk(config)
-    yield _outbox(config)
+    yield from _outbox(config)
     yield _profiles(config)
     yield from _models(config)
     for camera in config.cameras:
@@ -92,17 +94,27 @@ def _disk(config: Config) -> Finding:
     return Finding("disk", Verdict.OK, text)
 
 
-def _outbox(config: Config) -> Finding:
-    path = config.unit.state_dir / "outbox.db"
+def _outbox(config: Config) -> Iterator[Finding]:
+    path = config.unit.state_dir / OUTBOX_FILE
     if not path.exists():
-        return Finding("store", Verdict.OK, "none yet; the daemon makes it")
+        yield Finding("store", Verdict.OK, "none yet; the daemon makes it")
+        return
     try:
-        outbox = open_outbox(path)
+        with open_outbox(path) as outbox:
+            counts = outbox.counts()
     except OutboxCorruptError as error:
-        return Finding("store", Verdict.FAILURE, f"{error}; the daemon sets it aside at its next start")
-    counts = outbox.counts()
-    outbox.close()
-    return Finding("store", Verdict.OK, f"{counts.queued} reads wait for transfer")
+        yield Finding("store", Verdict.FAILURE, f"{error}; the daemon does so at its next start")
+        return
+    yield Finding("store", Verdict.OK, f"{counts.queued} reads wait for transfer")
+    if counts.damaged:
+        text = f"{counts.damaged} reads went bad on the disk and cannot be opened; replace the disk"
+        yield Finding("store", Verdict.FAILURE, text)
+    if waiting := damaged_files(path):
+        text = f"{waiting[0].name}: sound reads are yet to be taken back; start the daemon, and make room"
+        yield Finding("store", Verdict.WARNING, text)
+    for file in salvaged_files(path):
+        text = f"{file.name}: a damaged store, gone through; delete it once its reads are transferred"
+        yield Finding("store", Verdict.WARNING, text)
 
 
 def _profiles(config: Config) -> Finding:

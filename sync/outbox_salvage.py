@@ -35,7 +35,16 @@ class _Found:
 
 def damaged_files(path: Path) -> tuple[Path, ...]:
     """Return what `quarantine` set aside of the outbox *path* and `salvage` has not gone through."""
-    found = path.parent.glob(f"{path.name}{_DAMAGED}*")
+    return _files(path, _DAMAGED)
+
+
+def salvaged_files(path: Path) -> tuple[Path, ...]:
+    """Return what `salvage` has gone through; nothing needs it any more but curiosity."""
+    return _files(path, _SALVAGED)
+
+
+def _files(path: Path, kind: str) -> tuple[Path, ...]:
+    found = path.parent.glob(f"{path.name}{kind}*")
     return tuple(sorted(each for each in found if each.name.rpartition("-")[2].isdecimal()))
 
 

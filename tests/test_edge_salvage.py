@@ -7,6 +7,8 @@ from queue import Queue
 
 import pytest
 
+from edge.config import Config, UnitConfig
+from edge.doctor import Verdict, examine
 from edge.keeper import Keeper, NextBatch
 from sync.outbox import quarantine
 from sync.sqlite_pages import PAGE_BYTES
@@ -89,4 +91,33 @@ def test_technician_is_told_of_a_read_that_went_bad(unit: UnitStore) -> None:
     unit.keeper.handle(NextBatch(Queue(), hits=False))
     unit.pass_time(61)
     assert unit.keeper.health.damaged == unit.keeper.counts.damaged == 1
+    unit.stop()
+
+
+def test_doctor_says_what_is_damaged_and_what_may_be_deleted(unit: UnitStore) -> None:
+    """As `alpr-edge check` prints it."""
+
+    def told() -> list[tuple[Verdict, str]]:
+        state = UnitConfig("unit-07", unit.folder, unit.folder / "keys", unit.folder)
+        findings = [each for each in examine(Config(unit=state, cameras=())) if each.subject == "store"]
+        return [(each.verdict, each.text) for each in findings]
+
+    assert told() == [
+        (Verdict.OK, "0 reads wait for transfer"),
+        (
+            Verdict.WARNING,
+            "outbox.db.damaged-1: sound reads are yet to be taken back; start the daemon, and make room",
+        ),
+    ]
+    salvage_on(unit.keeper)
+    unit.outbox._connection.execute("UPDATE reads SET sealed = x'00' WHERE sequence = 5")
+    unit.keeper.handle(NextBatch(Queue(), hits=False))
+    assert told() == [
+        (Verdict.OK, "29 reads wait for transfer"),
+        (Verdict.FAILURE, "1 reads went bad on the disk and cannot be opened; replace the disk"),
+        (
+            Verdict.WARNING,
+            "outbox.db.salvaged-1: a damaged store, gone through; delete it once its reads are transferred",
+        ),
+    ]
     unit.stop()
