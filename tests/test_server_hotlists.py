@@ -23,7 +23,7 @@ from hotlist_cache.importing import Change
 from hotlist_cache.publishing import EVERYTHING
 from hotlist_cache.snapshot import Snapshot, verify_snapshot
 from recognizer.plate import Jurisdiction
-from server import feed_files, hotlist_commands
+from server import actors, feed_files, hotlist_commands
 from server.cli import app
 from server.database import migrate, open_database, reading
 from server.department import Department
@@ -589,15 +589,15 @@ def test_wrong_option_is_named(console: Console, tmp_path: Path, arguments: list
 def test_who_one_is_at_the_console_is_not_what_the_environment_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    here = hotlist_commands.console_person()
+    here = actors.console_person()
     for variable in ("USER", "LOGNAME", "USERNAME"):
         monkeypatch.setenv(variable, "somebody-else")
-    assert hotlist_commands.console_person() == here
+    assert actors.console_person() == here
     monkeypatch.setattr(os, "getuid", lambda: 0)
     monkeypatch.setenv("SUDO_UID", "54321")
-    assert hotlist_commands.console_person() == "console:uid 54321"
+    assert actors.console_person() == "console:uid 54321"
     monkeypatch.setattr(os, "getuid", lambda: 54320)
-    assert hotlist_commands.console_person() == "console:uid 54320"
+    assert actors.console_person() == "console:uid 54320"
 
 
 def test_an_older_database_gets_what_it_lacks(tmp_path: Path) -> None:
