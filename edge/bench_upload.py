@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,25 +93,23 @@ def bench_upload() -> dict[str, float]:
 def sent(outbox: Outbox, there: Department, reads: int) -> float:
     """Hand in at least *reads* of the sealed reads in *outbox*, and return how many seconds it took."""
     config, clock = there.config, there.clock
-    transport = HttpsTransport(config.sync, TlsFiles.in_folder(config.unit.keys_dir))
-    upload = Upload(
-        Session(SyncConfig(), lambda: 0.5),
-        _Store(outbox, config.unit.id, clock),
-        transport,
-        unit_id=config.unit.id,
-        unit_key=there.keys.signing,
-        department=there.keys.receipts,
-        clock=lambda: clock.now().utc,
-    )
-    receipted, started = 0, time.perf_counter()
-    while receipted < reads:
-        exchanged = upload.step()
-        if exchanged.receipt is None:
-            raise BenchUnavailableError(f"upload: {exchanged.error or 'the store has no more'}")
-        receipted += exchanged.receipt.reads
-    elapsed_s = time.perf_counter() - started
-    transport.close()
-    return elapsed_s
+    with closing(HttpsTransport(config.sync, TlsFiles.in_folder(config.unit.keys_dir))) as transport:
+        upload = Upload(
+            Session(SyncConfig(), lambda: 0.5),
+            _Store(outbox, config.unit.id, clock),
+            transport,
+            unit_id=config.unit.id,
+            unit_key=there.keys.signing,
+            department=there.keys.receipts,
+            clock=lambda: clock.now().utc,
+        )
+        receipted, started = 0, time.perf_counter()
+        while receipted < reads:
+            exchanged = upload.step()
+            if exchanged.receipt is None:
+                raise BenchUnavailableError(f"upload: {exchanged.error or 'the store has no more'}")
+            receipted += exchanged.receipt.reads
+        return time.perf_counter() - started
 
 
 @contextmanager
