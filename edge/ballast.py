@@ -26,10 +26,11 @@ def keep_ballast(folder: Path, reserve_bytes: int) -> None:
     path = folder / _NAME
     try:
         free = shutil.disk_usage(folder).free
-        if free < LEAST_BYTES and path.exists():
+        held = path.stat().st_size if path.exists() else 0
+        if free < LEAST_BYTES and held:
             path.unlink()
             log.error("disk.full", why=f"{folder}: other programs took all the room; make some")
-        elif free > reserve_bytes + BALLAST_BYTES and not path.exists():
+        elif free > reserve_bytes + BALLAST_BYTES and not held:
             _lay(path)
     except OSError as error:
         log.error("disk.ballast_not_kept", why=str(error))

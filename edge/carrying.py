@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sync.batch import decode_receipt, encode_batch
 from sync.carried import Stick
 from sync.config import SyncConfig
-from sync.errors import ReceiptInvalidError, ReceiptOutdatedError, WireFormatError
+from sync.errors import ReceiptInvalidError, WireFormatError
 from sync.outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,7 @@ def visit(
     Raises DiskFullError if the stick is full or fails, OutboxCorruptError. All that was done before stands.
     """
     receipts = receipted = 0
-    faults = []
+    faults = [f"{name}: no batch of a unit; left alone" for name in stick.strangers()]
     for batch_id in list(stick.batches()):
         try:
             data = stick.receipt(batch_id)
@@ -67,9 +67,6 @@ def visit(
                 continue
             receipt = decode_receipt(data, department, stick.batch(batch_id), stick.unit_id)
             outbox.accept(receipt, data)
-        except ReceiptOutdatedError:
-            stick.done(batch_id)  # nothing is wrong: the reads are on the stick in other batches
-            continue
         except (ReceiptInvalidError, WireFormatError, OSError) as error:
             faults.append(f"not taken up: {error}")
             continue

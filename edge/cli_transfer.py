@@ -27,6 +27,7 @@ def transfer_usb(
 
     The daemon may run. Do it again when the stick comes back from the department.
     """
+    from edge.ballast import keep_ballast
     from edge.carrying import visit
     from edge.clock import SystemClock
     from edge.errors import UsbRefusedError
@@ -45,6 +46,7 @@ def transfer_usb(
     if not (unit.state_dir / OUTBOX_FILE).is_file():
         raise UsbRefusedError(f"{unit.state_dir}: no read was stored yet; nothing is to be carried")
     with as_owner_of(unit.state_dir):  # the outbox and what stands beside it are the daemon's
+        keep_ballast(unit.state_dir, loaded.retention.stop_reserve_bytes)
         outbox = open_outbox(unit.state_dir / OUTBOX_FILE)
         now = SystemClock(unit.state_dir).now().utc
     with outbox:

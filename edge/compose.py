@@ -128,7 +128,7 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
         opened.callback(bank.close)
         book = LocalBook(state_dir / HOTLIST_FOLDER, storage_key=keys.storage, new_id=new_id)
         pipeline = new_pipeline(config, recognizer, None, book.suppresses)
-        outbox = read_store(state_dir / OUTBOX_FILE, alarms)
+        outbox, store_fault = read_store(state_dir / OUTBOX_FILE, alarms)
         opened.callback(outbox.close)
         slots = window_slots(config, keys, clock)
         window = Window(slots, state_dir / OUTBOX_FILE)
@@ -166,6 +166,7 @@ def compose(config: Config, keys: Keys | None = None) -> Parts:
             config,
             keys.department,
             outbox,
+            store_fault=store_fault,
             slots=slots,
             clock=clock,
             alarms=alarms,
@@ -407,6 +408,10 @@ def _trust(folder: Path, root: bytes) -> Publishes:
     except TrustLostError as error:
         log.error("updates.trust_lost", why=str(error), alarm=error.alarm)
         return LostTrust(error)
+    except DiskFullError as error:
+        # The lists in force are read, not written: alerts go on with them.
+        log.error("updates.not_kept", why=str(error))
+        return LostTrust(TrustLostError(str(error), alarm=f"no new hotlists are taken: {error}"))
 
 
 def _link(config: Config, files: TlsFiles, desk: HotlistDesk) -> MqttLink:

@@ -24,7 +24,7 @@ from edge.vault import Keys, unlock
 from hotlist_cache.sealed_file import SealedFileDamagedError
 from recognizer.errors import ModelInvalidError
 from recognizer.manifest import load_pack
-from sync.errors import OutboxCorruptError
+from sync.errors import OutboxCorruptError, SyncError
 from sync.outbox import open_outbox
 from sync.outbox_salvage import damaged_files, salvaged_files
 
@@ -57,6 +57,9 @@ def examine(config: Config) -> Iterator[Finding]:
     yield from _outbox(config)
     yield _profiles(config)
     yield from _models(config)
+    if not config.cameras:
+        text = "none is configured: the daemon does not start; add a [[cameras]] section"
+        yield Finding("cameras", Verdict.FAILURE, text)
     for camera in config.cameras:
         yield _camera(camera, config)
     yield _gps(config)
@@ -104,6 +107,9 @@ def _outbox(config: Config) -> Iterator[Finding]:
             counts = outbox.counts()
     except OutboxCorruptError as error:
         yield Finding("store", Verdict.FAILURE, f"{error}; the daemon does so at its next start")
+        return
+    except SyncError as error:
+        yield Finding("store", Verdict.FAILURE, str(error))
         return
     yield Finding("store", Verdict.OK, f"{counts.queued} reads wait for transfer")
     if counts.damaged:
@@ -157,7 +163,11 @@ def _models(config: Config) -> Iterator[Finding]:
 def _camera(camera: CameraConfig, config: Config) -> Finding:
     subject = f"camera {camera.name}"
     clock = SystemClock(config.unit.state_dir)
-    bank = CameraBank((camera,), config.gps, clock)
+    try:
+        bank = CameraBank((camera,), config.gps, clock)
+    except CameraError as error:
+        text = f"{error}; a source is v4l2:, rtsp://, picamera2, a file or a folder"
+        return Finding(subject, Verdict.FAILURE, text)
     try:
         frame = bank.next_frame(CAMERA_PATIENCE_S)
         if frame is None:

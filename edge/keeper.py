@@ -35,7 +35,8 @@ MAX_WAITING = 2000
 """Sealed reads held in memory while the disk is full, about ten minutes of a busy street."""
 PURGE_EVERY_S = 60.0
 SALVAGE_EVERY_S = 0.01
-"""A step of a quarter of a megabyte at most so often: frames and hits come first."""
+"""A step of a quarter of a megabyte at most so often, and not before as long as the last one took: between
+two, everything else is done."""
 MOST_CORRECTABLE = 200
 """Newest hits whose corrections are known as such; a correction follows within seconds."""
 
@@ -123,12 +124,14 @@ class Keeper:
         alarm: Callable[[str], None],
         hit_stored: Callable[[], None] = lambda: None,
         salvaging: Iterator[int] | None = None,
+        store_fault: str = "",
     ) -> None:
         """*slots* are those of the local window. *alarm* is called with a line for the officer, *hit_stored*
         whenever a hit was committed; they must return at once. *salvaging* (`sync.outbox_salvage`) is gone on
-        with between other work."""
+        with when nothing else is to be done. *store_fault*: why nothing can be stored, where the disk takes
+        no writes; reads are then kept in memory, as many as there is room for."""
         self.queue: Queue[Message] = Queue()
-        self.health = StoreHealth()
+        self.health = StoreHealth(recording=not store_fault, last_error=store_fault)
         with outbox.condemning():
             self.counts: Counts = outbox.counts()
         self.purged = 0
@@ -144,6 +147,8 @@ class Keeper:
         self._alarm = alarm
         self._hit_stored = hit_stored
         self._salvaging = salvaging
+        self._store_fault = store_fault
+        self._salvage_took_s = 0.0
         self._hit_ids: deque[str] = deque(maxlen=MOST_CORRECTABLE)
         self._waiting: list[Sealed] = []
         self._waiting_since_ns = 0
@@ -166,12 +171,10 @@ class Keeper:
             while True:
                 beat()
                 try:
-                    patience_s = self._patience_s()
-                    message = self.queue.get(
-                        timeout=min(patience_s, SALVAGE_EVERY_S) if self._salvaging else patience_s
-                    )
+                    message = self.queue.get(timeout=min(self._patience_s(), self._salvage_pause_s))
                 except Empty:
                     message = None
+                    self.salvage_step()
                 if message is not None and self.handle(message):
                     return
                 self.due()
@@ -188,8 +191,6 @@ class Keeper:
         self._sealing.expire(now)
         if self._slots.expire(now) or now.monotonic_ns - self._purged_at_ns >= PURGE_EVERY_S * 1e9:
             self._purge()
-        if self._salvaging is not None:
-            self._salvage(self._salvaging)
 
     def handle(self, message: Message) -> bool:
         """Act on *message*; return whether it was the last."""
@@ -298,6 +299,8 @@ class Keeper:
             return
         started = self._clock.now()
         try:
+            if self._store_fault:
+                raise DiskFullError(self._store_fault)
             if shutil.disk_usage(self._state_dir).free < self._retention.stop_reserve_bytes:
                 raise DiskFullError(
                     f"{self._state_dir}: less than {self._retention.stop_reserve_bytes} bytes are free; "
@@ -367,10 +370,20 @@ class Keeper:
         self._destroyed(self._outbox.forget(self._outbox.window_slots() - alive))
         return self._outbox.purge(early=early)
 
-    def _salvage(self, salvaging: Iterator[int]) -> None:
-        """Take the next few reads back out of a damaged file; while room is short, those to come need it."""
+    @property
+    def _salvage_pause_s(self) -> float:
+        return COMMIT_WITHIN_S if self._salvaging is None else max(SALVAGE_EVERY_S, self._salvage_took_s)
+
+    def salvage_step(self) -> None:
+        """Take the next few reads back out of a damaged file, where there is one: for when nothing else is to
+        be done. While room is short, reads to come need it."""
+        salvaging = self._salvaging
+        if salvaging is None:
+            return
+        started_ns = self._clock.now().monotonic_ns
         try:
-            if self._retention.done_without(shutil.disk_usage(self._state_dir).free):
+            free = shutil.disk_usage(self._state_dir).free
+            if self._retention.done_without(free) or free < 2 * self._retention.stop_reserve_bytes:
                 raise DiskFullError(f"{self._state_dir}: room is short; transfer the reads, then restart")
             brought = next(salvaging)
         except StopIteration:
@@ -383,6 +396,7 @@ class Keeper:
             if brought:
                 self._count(salvaged=self.health.salvaged + brought)
                 self._recount()
+        self._salvage_took_s = (self._clock.now().monotonic_ns - started_ns) / 1e9
 
     def _recount(self) -> None:
         self.counts = self._outbox.counts()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 
+import apsw
 import structlog
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
@@ -16,9 +17,9 @@ from edge.vault import Keys
 from edge.window_file import SlotFile
 from edge.window_slots import Slots
 from edge.window_tpm import anchor_of
-from sync.errors import OutboxCorruptError
+from sync.errors import DiskFullError, OutboxCorruptError
 from sync.outbox import Outbox, open_outbox, quarantine
-from sync.outbox_salvage import salvage_all
+from sync.outbox_salvage import keep_dropped_log, salvage_all
 
 OUTBOX_FILE, WINDOW_FILE = "outbox.db", "window.keys"
 
@@ -37,11 +38,23 @@ def state_folder(config: Config) -> Path:
     return folder
 
 
-def read_store(path: Path, alarms: "SimpleQueue[str]") -> Outbox:
-    """Return the outbox in the file *path*: a damaged one is set aside, told, and a new one begun.
+def read_store(path: Path, alarms: "SimpleQueue[str]") -> tuple[Outbox, str]:
+    """Return the outbox in the file *path*, and why nothing can be stored in it; empty where it can.
 
-    Raises DiskFullError, OutboxVersionError.
+    A damaged one is set aside, told, and a new one begun. Where the disk takes no writes it is one in memory,
+    and empty: cards end so, and a car whose card did must still alert. Raises OutboxVersionError.
     """
+    try:
+        return _read_store(path, alarms), ""
+    except DiskFullError as error:
+        log.error("store.unusable", why=str(error))
+        alarms.put("Recording stopped, the disk fails. Alerts go on. Tell the technician")
+        return Outbox(apsw.Connection(":memory:")), str(error)
+
+
+def _read_store(path: Path, alarms: "SimpleQueue[str]") -> Outbox:
+    if keep_dropped_log(path):
+        log.error("store.log_damaged", file=str(path), why="what SQLite would drop of it is taken back")
     try:
         outbox = open_outbox(path)
     except OutboxCorruptError as error:
@@ -57,6 +70,10 @@ def read_store(path: Path, alarms: "SimpleQueue[str]") -> Outbox:
     return outbox
 
 
+def _gone_through(name: str, unreadable: int) -> None:
+    log.warning("store.gone_through", file=name, unreadable=unreadable)
+
+
 def window_slots(config: Config, keys: Keys, clock: SystemClock) -> Slots:
     """Return the slots of the local window, as they were kept over the last stop."""
     anchor = anchor_of(config.retention.window_tpm) if config.retention.local_window_h else None
@@ -69,6 +86,7 @@ def keeper_of(
     department: X25519PublicKey,
     outbox: Outbox,
     *,
+    store_fault: str,
     slots: Slots,
     clock: SystemClock,
     alarms: "SimpleQueue[str]",
@@ -79,6 +97,7 @@ def keeper_of(
         unit_id=config.unit.id,
         department=department,
         outbox=outbox,
+        store_fault=store_fault,
         state_dir=config.unit.state_dir,
         retention=config.retention,
         sync=config.sync,
@@ -86,5 +105,7 @@ def keeper_of(
         clock=clock,
         alarm=alarms.put,
         hit_stored=hit_stored,
-        salvaging=salvage_all(config.unit.state_dir / OUTBOX_FILE, outbox),
+        salvaging=None
+        if store_fault
+        else salvage_all(config.unit.state_dir / OUTBOX_FILE, outbox, _gone_through),
     )

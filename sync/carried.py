@@ -51,7 +51,15 @@ class Stick:
     def batches(self) -> Iterator[str]:
         """Yield the id of each batch on the stick, in no order."""
         for path in sorted(self._folder.glob(f"*{BATCH}")):
-            yield path.stem
+            if wire.is_identifier(path.stem):
+                yield path.stem
+
+    def strangers(self) -> Iterator[str]:
+        """Yield the name of each file that is called like a batch and is none: a computer's own notes, which
+        begin with a dot, are left out."""
+        for path in sorted(self._folder.glob(f"*{BATCH}")):
+            if not wire.is_identifier(path.stem) and not path.name.startswith("."):
+                yield path.name
 
     def batch(self, batch_id: str) -> SignedBatch:
         """Return a batch as it was put there, whoever signed it.

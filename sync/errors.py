@@ -40,10 +40,6 @@ class ReceiptInvalidError(SyncError):
     """A receipt is not signed by the department or names other bytes: keep the batch, tell a person."""
 
 
-class ReceiptOutdatedError(ReceiptInvalidError):
-    """A receipt is for a batch that was given up, and whose reads travel in others: it counts for nothing."""
-
-
 class SealBrokenError(SyncError):
     """A sealed read or epoch key does not open: quarantine it, write an audit entry, give no receipt."""
 

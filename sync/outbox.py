@@ -28,7 +28,7 @@ import apsw
 
 from sync import outbox_file, outbox_window, wire
 from sync.batch import MAX_BATCH_BYTES, Batch, Receipt, SealedEpoch, SealedRead
-from sync.errors import OutboxCorruptError, ReceiptInvalidError, ReceiptOutdatedError
+from sync.errors import OutboxCorruptError, ReceiptInvalidError
 from sync.outbox_batches import DAMAGED, Batching, read_digest
 from sync.outbox_file import quarantine
 from sync.outbox_window import WindowPart
@@ -115,8 +115,9 @@ class Outbox:
         now: datetime,
         window: WindowPart | None = None,
         hits: Collection[str] = (),
-    ) -> None:
+    ) -> int:
         """Store *reads* of one *epoch* in one transaction: when this returns, a power cut loses none of them.
+        Return how many of them were new.
 
         A read that is held already with the same bytes is not stored twice, so a caller may try again after
         any error. *now* is aware UTC. *window* is what lets the unit open and find them; None: nothing does.
@@ -159,6 +160,15 @@ class Outbox:
                 outbox_window.add(self._connection, number, window)
         if self._unbatched is not None:
             self._unbatched += stored
+        return stored
+
+    def epochs(self) -> tuple[tuple[int, SealedEpoch], ...]:
+        """Return the epochs of the reads that are held, by their numbers in this file."""
+        with outbox_file.translated(self._name):
+            rows: Any = self._connection.execute(
+                "SELECT number, epoch_id, unit_id, sealed_key FROM epochs"
+            ).fetchall()
+        return tuple((number, SealedEpoch(*row)) for number, *row in rows)
 
     def append_passing(self, reads: Sequence[SealedRead], epoch: SealedEpoch, window: WindowPart) -> None:
         """Store *reads* of one *epoch* that are never sent: they go when the slot of *window* is forgotten.
@@ -232,8 +242,9 @@ class Outbox:
     def accept(self, receipt: Receipt, data: bytes) -> None:
         """Keep the verified *receipt*, whose bytes are *data*; its reads may leave once their window is over.
 
-        A receipt that comes twice changes nothing. Raises ReceiptInvalidError if it is not that of a batch
-        of this outbox, byte for byte and read for read; ReceiptOutdatedError if the batch was given up.
+        A receipt that comes twice changes nothing; one of a batch that was given up counts for what of it is
+        not on its way again. Raises ReceiptInvalidError if it is not that of a batch of this outbox, byte for
+        byte and read for read.
         """
         with self._transaction():
             row = self._connection.execute(
@@ -242,12 +253,13 @@ class Outbox:
             ).fetchone()
             if row is None:
                 raise ReceiptInvalidError(f"batch {receipt.batch_id}: receipt for a batch that is not held")
-            if row[4] == "released":
-                raise ReceiptOutdatedError(f"batch {receipt.batch_id}: its reads travel in other batches")
             if (receipt.unit_id, receipt.digest, receipt.reads) != row[1:4]:
                 raise ReceiptInvalidError(f"batch {receipt.batch_id}: receipt does not cover the whole batch")
             if row[4] in ("acknowledged", "purged"):
                 return
+            if row[4] == "released":
+                self._unbatched = None
+                self._batching.receipt_after_all(row[0])
             self._connection.execute(
                 "UPDATE batches SET state = 'acknowledged', why = NULL, receipt = ?, received_at = ?"
                 " WHERE number = ?",
@@ -283,13 +295,7 @@ class Outbox:
         """
         self._unbatched = None
         with self._transaction():
-            self._connection.execute(
-                "UPDATE reads SET batch = NULL"
-                " WHERE batch IN (SELECT number FROM batches WHERE state = 'refused')"
-            )
-            released = self._connection.changes()
-            self._connection.execute("UPDATE batches SET state = 'released' WHERE state = 'refused'")
-        return released
+            return self._batching.release_refused()
 
     def purge(self, *, early: bool = False) -> int:
         """Remove reads that have a receipt and that the unit itself can no longer open; return how many.

@@ -5,7 +5,7 @@ still are what was stored: one bad sector holds back the reads it lies under, an
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,19 +18,28 @@ from sync.batch import Batch, SealedEpoch, SealedRead, SignedBatch, encode_paylo
 DAMAGED = "its bytes changed on this unit's disk; replace the disk"
 """Why a read is set aside that is no longer what was stored."""
 
-# A backlog of 30 days is not gone through for the few hits: they are looked for from their own table.
+# A backlog of 30 days is not gone through for the few hits: they are looked for from their own table. By
+# sequence and not by the hour: a wall clock set back would let later reads go before earlier ones. Where no
+# epoch is found a page went bad: it is looked into.
 _UNBATCHED_HITS = (
     "SELECT sequence, length(sealed) FROM hit_reads CROSS JOIN reads ON sequence = read"
-    " JOIN epochs ON epochs.number = reads.epoch"
-    " WHERE batch IS NULL AND unit_id = ? ORDER BY read LIMIT ?"
+    " LEFT JOIN epochs ON epochs.number = reads.epoch"
+    " WHERE batch IS NULL AND ifnull(unit_id = ?, 1) ORDER BY read LIMIT ?"
 )
-# By sequence and not by the hour: a wall clock set back would let later reads go before earlier ones.
 _UNBATCHED_OTHERS = (
     "SELECT sequence, length(sealed) FROM reads INDEXED BY reads_unbatched"
-    " JOIN epochs ON epochs.number = reads.epoch"
-    " WHERE batch IS NULL AND unit_id = ? AND sequence NOT IN (SELECT read FROM hit_reads)"
+    " LEFT JOIN epochs ON epochs.number = reads.epoch"
+    " WHERE batch IS NULL AND ifnull(unit_id = ?, 1) AND sequence NOT IN (SELECT read FROM hit_reads)"
     " ORDER BY sequence LIMIT ?"
 )
+_OF_ANOTHER_UNIT = (
+    "SELECT sequence FROM reads INDEXED BY reads_unbatched JOIN epochs ON epochs.number = reads.epoch"
+    " WHERE batch IS NULL AND unit_id <> ? ORDER BY sequence LIMIT ?"
+)
+# The second copy, read from the index alone.
+_EPOCH_AGAIN = "SELECT epoch_id, unit_id, sealed_key FROM epochs INDEXED BY epochs_again WHERE number = ?"
+_EPOCH = "SELECT epoch_id, unit_id, sealed_key FROM epochs NOT INDEXED WHERE number = ?"
+_ANY_EPOCH = "SELECT epoch_id, unit_id, sealed_key FROM epochs INDEXED BY epochs_again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,13 @@ class Batching:
             if good:
                 batch = _batch(self._new_id(), unit_id, made_at, good)
                 return self._insert(batch, [each.sequence for each in good]), batch
-        return None
+        # Nothing waits but what stands under another unit's name: is it another's, or did the name go bad?
+        strange = [each for (each,) in self._connection.execute(_OF_ANOTHER_UNIT, (unit_id, limit_reads))]
+        good = [each for each in self._sound(strange, unit_id, made_at) if each.epoch.unit_id == unit_id]
+        if not good:
+            return None
+        batch = _batch(self._new_id(), unit_id, made_at, good)
+        return self._insert(batch, [each.sequence for each in good]), batch
 
     def again(self, number: int) -> Batch | None:
         """Return the open batch *number* with the bytes it was made with; None where they are no longer.
@@ -97,12 +112,7 @@ class Batching:
             "SELECT batch_id, unit_id, made_at, digest FROM batches WHERE number = ?", (number,)
         ).fetchone()
         batch_id, unit_id, seconds, digest = row
-        sequences = [
-            sequence
-            for (sequence,) in self._connection.execute(
-                "SELECT sequence FROM reads WHERE batch = ? ORDER BY sequence", (number,)
-            )
-        ]
+        sequences = self._members(number)
         try:
             made_at = datetime.fromtimestamp(seconds, UTC)
             batch = _batch(batch_id, unit_id, made_at, [self._stored(each)[0] for each in sequences])
@@ -114,10 +124,40 @@ class Batching:
         self._sound(sequences, unit_id, datetime.fromtimestamp(0, UTC))
         return None
 
-    def release(self, number: int) -> None:
-        """Queue the reads of batch *number* again; its own bytes are never sent again."""
-        self._connection.execute("UPDATE reads SET batch = NULL WHERE batch = ?", (number,))
+    def release(self, number: int) -> int:
+        """Queue the reads of batch *number* again; return how many. Its own bytes are never sent again."""
+        self._connection.execute("UPDATE reads SET was = batch, batch = NULL WHERE batch = ?", (number,))
+        released: int = self._connection.changes()
         self._connection.execute("UPDATE batches SET state = 'released' WHERE number = ?", (number,))
+        return released
+
+    def receipt_after_all(self, number: int) -> None:
+        """The receipt of batch *number* came, which was given up: the department holds its reads.
+
+        Those of them that are on their way again stay there: the department knows them.
+        """
+        self._connection.execute(
+            "UPDATE reads SET batch = was, was = NULL WHERE was = ? AND (batch IS NULL"
+            " OR batch IN (SELECT number FROM batches WHERE state = 'refused'))",
+            (number,),
+        )
+
+    def release_refused(self) -> int:
+        """Queue the reads again that the server refused, and those gone bad that are as they were after all;
+        return how many."""
+        released = 0
+        rows: Any = self._connection.execute(
+            "SELECT number, why FROM batches WHERE state = 'refused'"
+        ).fetchall()
+        for number, why in rows:
+            if why != DAMAGED:
+                released += self.release(number)
+                continue
+            for sequence in self._members(number):
+                if self._is_sound(sequence):
+                    self._connection.execute("UPDATE reads SET batch = NULL WHERE sequence = ?", (sequence,))
+                    released += 1
+        return released
 
     def _chosen(self, unit_id: str, limit_reads: int, limit_bytes: int, *, hits: bool) -> list[int]:
         chosen: list[int] = []
@@ -148,18 +188,42 @@ class Batching:
             self._insert(aside, bad, "refused", DAMAGED)
         return sound
 
+    def _is_sound(self, sequence: int) -> bool:
+        try:
+            return self._stored(sequence)[1]
+        except (TypeError, AttributeError):
+            return False
+
+    def _members(self, number: int) -> list[int]:
+        rows: Any = self._connection.execute(
+            "SELECT sequence FROM reads WHERE batch = ? ORDER BY sequence", (number,)
+        )
+        return [sequence for (sequence,) in rows]
+
     def _stored(self, sequence: int) -> tuple[_Stored, bool]:
         """Return a read, and whether it is what was stored: of before there were digests, as far as is
         known."""
         row: Any = self._connection.execute(
-            "SELECT read_id, stored_hour, sealed, digest, epoch_id, sealed_key, unit_id"
-            " FROM reads JOIN epochs ON epochs.number = reads.epoch WHERE sequence = ?",
-            (sequence,),
+            "SELECT read_id, stored_hour, sealed, digest, epoch FROM reads WHERE sequence = ?", (sequence,)
         ).fetchone()
-        read_id, stored_hour, sealed, digest, epoch_id, sealed_key, unit_id = row
-        read, epoch = SealedRead(read_id, epoch_id, sealed), SealedEpoch(epoch_id, unit_id, sealed_key)
-        whole = digest is None or digest == read_digest(read, epoch, stored_hour)
-        return _Stored(sequence, read, epoch), whole
+        read_id, stored_hour, sealed, digest, number = row
+        first = None
+        for epoch in self._epochs(number):
+            stored = _Stored(sequence, SealedRead(read_id, epoch.epoch_id, sealed), epoch)
+            if digest is None or digest == read_digest(stored.read, epoch, stored_hour):
+                return stored, True
+            first = first or stored
+        if first is None:
+            raise TypeError("a read of no epoch")
+        return first, False
+
+    def _epochs(self, number: int) -> Iterator[SealedEpoch]:
+        """Yield the epoch *number* as its table has it, then as its copy has it, then every other: which one
+        a read is of may itself have gone bad."""
+        for query, values in ((_EPOCH, (number,)), (_EPOCH_AGAIN, (number,)), (_ANY_EPOCH, ())):
+            rows: Any = self._connection.execute(query, values).fetchall()
+            for row in rows:
+                yield SealedEpoch(*row)
 
     def _insert(
         self, batch: Batch, sequences: Collection[int], state: str = "open", why: str | None = None

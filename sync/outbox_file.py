@@ -16,6 +16,9 @@ import apsw
 from sync.errors import DiskFullError, OutboxCorruptError, OutboxVersionError
 
 BUSY_TIMEOUT_MS = 5000
+PARTS = ("-wal", "-shm", "")
+DAMAGED, SALVAGED = "damaged", "salvaged"
+"""What a file set aside is called: yet to be gone through, and gone through."""
 CHECK_S = 3.0
 """How long an outbox is looked through when it is opened. A month's, on a slow card, takes minutes, in which
 a car would alert to nothing: what was not looked at is met, and judged, as it is used."""
@@ -105,6 +108,8 @@ MIGRATIONS = (
     # file that is damaged as a whole (sync/outbox_salvage.py).
     """
     ALTER TABLE reads ADD COLUMN digest BLOB;  -- NULL in reads of before
+    ALTER TABLE reads ADD COLUMN was INTEGER;  -- the batch that was given up, whose receipt may come yet
+    CREATE INDEX reads_by_former_batch ON reads (was) WHERE was IS NOT NULL;
     -- A second copy of each epoch's key, on other pages: with it every read of its hour would be lost.
     CREATE INDEX epochs_again ON epochs (number, epoch_id, unit_id, sealed_key);
     """,
@@ -220,19 +225,55 @@ def quarantine(path: Path) -> Path:
     """Rename the damaged outbox *path* with its WAL and index beside it; return its new path.
 
     Nothing is deleted: what is sealed in it can still be recovered and taken to the department. The next
-    `open_outbox` of *path* starts a new one. No connection to it may be open.
+    `open_outbox` of *path* starts a new one. No connection to it may be open. A crash in between leaves it
+    condemned, and the next call goes on. Raises DiskFullError if the disk does not let it be renamed.
     """
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    # The side files first: a crash in between leaves the damaged file in place, and it is set aside again.
-    for suffix in ("-wal", "-shm", ""):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
-    _condemned(path).unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    condemn(path)
+    aside = aside_of(path, _resumed_number(path))
+    try:
+        for suffix in PARTS:
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        sync_folder(path.parent)
+        _condemned(path).unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise DiskFullError(f"{path}: damaged, and cannot be set aside ({error.strerror})") from error
     return aside
+
+
+def aside_of(path: Path, number: int, kind: str = DAMAGED) -> Path:
+    """Return how the outbox *path* is called once it is set aside under *number*."""
+    return path.with_name(f"{path.name}.{kind}-{number}")
+
+
+def numbers_aside(path: Path, *kinds: str) -> dict[int, set[str]]:
+    """Return the numbers under which the outbox *path* was set aside, each with what parts of it."""
+    found: dict[int, set[str]] = {}
+    for kind in kinds:
+        start = f"{path.name}.{kind}-"
+        for each in path.parent.glob(f"{start}*"):
+            number, dash, rest = each.name.removeprefix(start).partition("-")
+            if number.isdecimal() and dash + rest in PARTS:
+                found.setdefault(int(number), set()).add(dash + rest)
+    return found
+
+
+def free_number(path: Path) -> int:
+    """Return a number under which nothing of the outbox *path* lies beside it."""
+    return max(numbers_aside(path, DAMAGED, SALVAGED), default=0) + 1
+
+
+def _resumed_number(path: Path) -> int:
+    """Return the number of a quarantine that was broken off before the file itself, which comes last; else a
+    free one."""
+    here = {suffix for suffix in PARTS if path.with_name(path.name + suffix).exists()}
+    gone_through = numbers_aside(path, SALVAGED)
+    for number, parts in sorted(numbers_aside(path, DAMAGED).items()):
+        if "" not in parts and not parts & here and number not in gone_through:
+            return number
+    return free_number(path)
 
 
 def condemn(path: Path) -> None:
@@ -243,7 +284,7 @@ def condemn(path: Path) -> None:
     """
     try:
         _condemned(path).touch(mode=0o600)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise DiskFullError(f"{path}: damaged, and that cannot be noted ({error.strerror})") from error
 
@@ -267,12 +308,13 @@ def _condemned(path: Path) -> Path:
 def _make(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise DiskFullError(f"{path}: cannot be opened ({error.strerror}); check the folder") from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Let what was renamed in *folder* outlast a power cut. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

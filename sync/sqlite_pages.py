@@ -7,6 +7,7 @@ that no longer belongs to the file gives its rows too. Whoever asks must know a 
 
 import os
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +36,17 @@ class Pages:
     """All pages of one database file and of the log beside it, read only."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError if *path* cannot be read."""
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._wal = -1
-        self.count = os.fstat(self._file).st_size // PAGE_BYTES
+        """Of the two files one may be missing. Raises OSError if one that is there cannot be opened."""
+        self.unreadable = 0
+        """Places that the disk itself did not give, once for each time they were asked for."""
         self._frames: dict[int, int] = {}
         """Where the newest version of a page begins in the log."""
         self._offsets: list[int] = []
+        self._wal = self._file = -1
+        self._pages = 0
+        if path.exists():
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._pages = os.fstat(self._file).st_size // PAGE_BYTES
         log = path.with_name(path.name + "-wal")
         if log.exists():
             self._wal = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
@@ -57,31 +62,43 @@ class Pages:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    def rows(self, *, short: bool = False) -> Iterator[list[Row]]:
-        """Yield the rows that each page holds, the log's pages first: for many pages none. *short*: only
-        those that lie on one page."""
-        for offset in self._offsets:
-            yield self._rows(os.pread(self._wal, PAGE_BYTES, offset), 0, short=short)
-        for number in range(1, self.count + 1):
-            page = os.pread(self._file, PAGE_BYTES, (number - 1) * PAGE_BYTES)
-            yield self._rows(page, _FILE_HEADER_BYTES if number == 1 else 0, short=short)
+    def rows(self, *, short: bool = False, start: int = 0) -> Iterator[list[Row]]:
+        """Yield the rows that each page holds, the log's pages first, from number *start* on: for many pages
+        none. *short*: only those that lie on one page."""
+        for offset in self._offsets[start:]:
+            yield self._rows(self._read(self._wal, PAGE_BYTES, offset), 0, short=short)
+        for number in range(max(0, start - len(self._offsets)), self._pages):
+            page = self._read(self._file, PAGE_BYTES, number * PAGE_BYTES)
+            yield self._rows(page, 0 if number else _FILE_HEADER_BYTES, short=short)
 
     def _find_frames(self) -> None:
-        header = os.pread(self._wal, _WAL_HEADER_BYTES, 0)
-        salts = header[16:24]
-        offset = _WAL_HEADER_BYTES
-        while len(frame := os.pread(self._wal, _FRAME_HEADER_BYTES, offset)) == _FRAME_HEADER_BYTES:
-            if frame[8:16] == salts:  # of another log's time otherwise
-                number = int.from_bytes(frame[:4], "big")
-                self._frames[number] = offset + _FRAME_HEADER_BYTES
-                self._offsets.append(offset + _FRAME_HEADER_BYTES)
-            offset += _FRAME_HEADER_BYTES + PAGE_BYTES
+        size = os.fstat(self._wal).st_size
+        offsets = range(_WAL_HEADER_BYTES, size - _FRAME_HEADER_BYTES, _FRAME_HEADER_BYTES + PAGE_BYTES)
+        heads = [(at, self._read(self._wal, _FRAME_HEADER_BYTES, at)) for at in offsets]
+        salts = self._read(self._wal, _WAL_HEADER_BYTES, 0)[16:24]
+        if salts not in {head[8:16] for _, head in heads}:
+            # The log's own header is gone: most of it is of one time.
+            salts = Counter(head[8:16] for _, head in heads).most_common(1)[0][0] if heads else b""
+        for at, head in heads:
+            if head[8:16] == salts:  # of another log's time otherwise
+                self._frames[int.from_bytes(head[:4], "big")] = at + _FRAME_HEADER_BYTES
+                self._offsets.append(at + _FRAME_HEADER_BYTES)
 
     def _page(self, number: int) -> bytes:
         offset = self._frames.get(number)
         if offset is not None:
-            return os.pread(self._wal, PAGE_BYTES, offset)
-        return os.pread(self._file, PAGE_BYTES, (number - 1) * PAGE_BYTES)
+            return self._read(self._wal, PAGE_BYTES, offset)
+        return self._read(self._file, PAGE_BYTES, (number - 1) * PAGE_BYTES)
+
+    def _read(self, descriptor: int, size: int, offset: int) -> bytes:
+        """Return what stands there; nothing where the disk does not give it: the rest is worth having."""
+        if descriptor < 0:
+            return b""
+        try:
+            return os.pread(descriptor, size, offset)
+        except OSError:
+            self.unreadable += 1
+            return b""
 
     def _rows(self, page: bytes, start: int, *, short: bool) -> list[Row]:
         if len(page) != PAGE_BYTES or page[start] not in (_TABLE_LEAF, _INDEX_LEAF, _INDEX_INTERIOR):

@@ -14,6 +14,12 @@ from sync.errors import WireFormatError
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FREE_ITEMS = 16_384
+"""So many items a message may have however short they are."""
+BYTES_AN_ITEM = 6
+"""A long book of what officers put on a unit has the most items: the shortest take eight bytes each."""
+_BYTES, _TEXT, _TAG = 2, 3, 6
+"""Major types of CBOR (RFC 8949 §3.1)."""
 _LATEST_S = 253_402_300_799
 """9999-12-31T23:59:59Z, the last second a datetime holds."""
 
@@ -61,6 +67,11 @@ def real(value: object) -> float:
     return float(value)
 
 
+def is_identifier(text: str) -> bool:
+    """Whether *text* is an id, see `identifier`."""
+    return _IDENTIFIER.fullmatch(text) is not None
+
+
 def seconds(moment: datetime) -> int:
     """Return *moment* (aware) as whole seconds since 1970, rounded down."""
     return (moment - _EPOCH) // timedelta(seconds=1)
@@ -92,12 +103,17 @@ def dumps(value: object) -> bytes:
     return cbor2.dumps(value, canonical=True)
 
 
-def loads(data: bytes, what: str) -> Any:
+def loads(data: bytes, what: str, *, bytes_an_item: int = BYTES_AN_ITEM) -> Any:
     """Return the CBOR value in *data*; *what* names it in the error.
 
-    Raises WireFormatError if *data* is not CBOR, or nests deeper than any message of ours. Whether it is in
-    its one form is told by encoding the checked value again: see `must_be`.
+    Of long *data* at least *bytes_an_item* bytes come to each item, beside `FREE_ITEMS`: a byte of an empty
+    table would else take seventy in memory.
+
+    Raises WireFormatError if *data* is not CBOR, has more items, or nests deeper than any message of ours.
+    Whether it is in its one form is told by encoding the checked value again: see `must_be`.
     """
+    if len(data) > FREE_ITEMS:  # an item has a byte at least
+        _require_few_items(data, FREE_ITEMS + len(data) // bytes_an_item, what)
     try:
         return cbor2.loads(
             data, max_depth=8, allow_indefinite=False, allow_duplicate_keys=False, strict_hashable_types=True
@@ -105,6 +121,29 @@ def loads(data: bytes, what: str) -> Any:
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError) as error:
         # The cause is named by type alone: its text may quote what stands in the bytes.
         raise WireFormatError(f"{what} is not well-formed CBOR ({type(error).__name__})") from None
+
+
+def _require_few_items(data: bytes, most: int, what: str) -> None:
+    """Raise WireFormatError if *data* has more than *most* items, or a tag, which no message of ours has.
+
+    Item after item, whatever holds which: nothing is built. Where *data* is not well-formed the count ends,
+    as its reading will.
+    """
+    at, end, items = 0, len(data), 0
+    while at < end:
+        kind, value = data[at] >> 5, data[at] & 31
+        at += 1
+        items += 1
+        if items > most or kind == _TAG:
+            raise WireFormatError(f"{what} has more items than any message of ours, or a tag; refuse it")
+        if value > 23:
+            if value > 27:
+                return
+            width = 1 << (value - 24)
+            value = int.from_bytes(data[at : at + width], "big")
+            at += width
+        if kind in (_BYTES, _TEXT):
+            at += value
 
 
 def must_be(data: bytes, expected: bytes, what: str) -> None:

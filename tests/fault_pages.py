@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import apsw
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from recognizer.read import PlateRead
@@ -21,7 +22,7 @@ from sync.batch import Batch, Receipt, SignedBatch
 from sync.config import SyncConfig
 from sync.errors import OutboxCorruptError, RefusedError, SealBrokenError, WireFormatError
 from sync.outbox import Outbox, open_outbox, quarantine
-from sync.outbox_salvage import salvage
+from sync.outbox_salvage import keep_dropped_log, salvage_all
 from sync.record import encode_record
 from sync.seal import EpochSealer
 from sync.session import Session
@@ -32,6 +33,7 @@ from tests.fault_outcome import Outcome, Watch
 from tests.fault_unit import new_read
 
 PAGE = 4096
+_FRAME = 24 + PAGE
 
 
 @dataclass(slots=True)
@@ -43,6 +45,8 @@ class Found:
     of: int = 0
     """Reads that were in the files set aside."""
     bad: int = 0
+    logs: int = 0
+    log_lost: int = 0
     refused: int = 0
     unharmed: int = 0
     lost: int = 0
@@ -59,17 +63,22 @@ def outbox_pages(times: int = 600, seed: int = 10) -> Outcome:
         folder = Path(name)
         department = FakeDepartment(key)
         made = _outbox(folder / "outbox.db", department, key)
-        whole = (folder / "outbox.db").read_bytes()
+        whole, log = _crashed(folder / "outbox.db", made, department)
         for number in range(times):
             path = folder / f"trial-{number}" / "outbox.db"
             path.parent.mkdir()
-            path.write_bytes(damaged(whole, chance))
+            in_log = chance.random() < 0.4
+            path.write_bytes(whole if in_log else damaged(whole, chance))
+            # Not the last frame: whatever is wrong with that looks like a writing that the power cut tore.
+            torn = damaged(log[:-_FRAME], chance) + log[-_FRAME:]
+            path.with_name("outbox.db-wal").write_bytes(torn if in_log else log)
             _trial(path, made, department, key, found)
             shutil.rmtree(path.parent)
     note = (
         f"{found.set_aside} files set aside, {found.salvaged} of their {found.of} reads taken back; in "
-        f"{found.bad} some reads held back as bad; {found.refused} refused by the server; {found.unharmed} "
-        "did no harm"
+        f"{found.bad} some reads held back as bad; {found.logs} logs of which SQLite would have dropped "
+        f"commits, {found.log_lost} reads lost with them; {found.refused} refused by the server; "
+        f"{found.unharmed} did no harm"
     )
     return Outcome(
         "altered bytes and pages in the outbox",
@@ -123,6 +132,20 @@ def _outbox(path: Path, department: FakeDepartment, key: Ed25519PrivateKey) -> d
     return made
 
 
+def _crashed(path: Path, made: dict[str, PlateRead], department: FakeDepartment) -> tuple[bytes, bytes]:
+    """Store some more, and return the file and its log as a power cut leaves them; *made* takes them up."""
+    connection = apsw.Connection(str(path))
+    with Outbox(connection) as outbox:
+        connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+        for _ in range(4):
+            sealer = EpochSealer(UNIT, department.seal_key.public_key())
+            reads = [new_read(600) for _ in range(5)]
+            made |= {each.read_id: each for each in reads}
+            for each in reads:
+                outbox.append([sealer.seal(each.read_id, encode_record(UNIT, each, ()))], sealer.epoch, START)
+        return path.read_bytes(), path.with_name(path.name + "-wal").read_bytes()
+
+
 def _trial(
     path: Path, made: dict[str, PlateRead], before: FakeDepartment, key: Ed25519PrivateKey, found: Found
 ) -> None:
@@ -133,10 +156,16 @@ def _trial(
     refusals: list[str] = []
     left: set[str] = set()
     bad = 0
+    waiting = 0
     told = False
+    log_damaged = keep_dropped_log(path)
+    found.logs += log_damaged
     try:
         with open_outbox(path) as outbox, outbox.condemning():
+            for _ in salvage_all(path, outbox) or ():
+                pass
             bad = _drive(outbox, department, key, refusals)
+            waiting = outbox.counts().queued
             left = _held(outbox)
     except OutboxCorruptError:
         told = True
@@ -146,9 +175,9 @@ def _trial(
             found.silent += 1
         except OutboxCorruptError:
             before_it = set(department.records)
-            aside = quarantine(path)
+            quarantine(path)
             with open_outbox(path) as outbox:
-                for _ in salvage(aside, outbox):
+                for _ in salvage_all(path, outbox) or ():
                     pass
                 _drive(outbox, department, key, refusals)
                 left = _held(outbox)
@@ -163,10 +192,13 @@ def _trial(
         for read_id, record in department.records.items()
     )
     strangers = set(department.records) - set(made)
-    if told or refusals or bad:
+    if log_damaged and not told:
+        found.log_lost += len(missing)
+    if told or refusals or bad or log_damaged:
         missing = set()  # told of, and every byte there was is kept
     else:
         found.unharmed += not missing
+    found.silent += bool(waiting)  # neither sent nor told: it would wait for ever
     found.lost += len(missing)
     found.silent += bool(wrong or strangers)
 

@@ -125,17 +125,40 @@ def test_batch_that_also_went_over_the_network_is_held_once(car: Car) -> None:
     assert car.visit().receipted_reads == 3
 
 
-def test_batch_that_was_given_up_meanwhile_is_no_fault_and_its_reads_go_in_others(car: Car) -> None:
+def test_receipt_of_a_batch_that_was_given_up_meanwhile_counts(car: Car) -> None:
     car.store(10)
     car.visit()
     assert car.outbox.cut(next(car.stick.batches())), "too much for a slow network, while the stick was away"
     car.bring()
     back = car.visit()
-    assert (back.receipts, back.batches, back.faults) == (2, 1, ())
-    car.bring()
-    last = car.visit()
-    assert (last.receipts, last.batches, last.faults) == (1, 0, ())
+    assert (back.receipts, back.batches, back.faults) == (3, 0, ())
     assert (car.held(), car.outbox.counts().queued, car.files()) == (10, 0, [])
+    assert car.outbox.purge() == 10
+
+
+def test_read_that_went_bad_after_the_stick_left_is_not_told_as_lost(car: Car) -> None:
+    car.store(4)
+    car.visit()
+    car.outbox._connection.execute("UPDATE reads SET sealed = x'00' WHERE sequence = 2")
+    list(car.outbox.open_batches(unit_id="unit-07", limit_reads=9, limit_bytes=10**7, now=NOW))
+    assert car.outbox.counts().damaged == 1
+    car.bring()
+    assert car.visit().faults == ()
+    assert (car.held(), car.outbox.counts().damaged) == (4, 0)
+    car.bring()
+    car.visit()
+    assert (car.held(), car.outbox.counts().queued) == (4, 0)
+
+
+def test_what_only_looks_like_a_batch_is_told_and_stops_nothing(car: Car) -> None:
+    car.store(3)
+    car.visit()
+    [batch] = car.files()
+    batch.with_name("._" + batch.name).write_bytes(b"a note of another system")
+    batch.with_name(batch.stem + " (1).batch").write_bytes(batch.read_bytes())
+    assert [each.batches for each in car.bring()] == [1]
+    back = car.visit()
+    assert (back.receipts, back.faults) == (1, (f"{batch.stem} (1).batch: no batch of a unit; left alone",))
 
 
 def test_lost_stick_costs_nothing_but_the_way(car: Car, tmp_path: Path) -> None:

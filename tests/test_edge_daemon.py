@@ -1,5 +1,6 @@
 """The whole unit in one process on a painted drive: what starts it, what stops it, what it survives."""
 
+import subprocess
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -182,6 +183,29 @@ def test_full_disk_stops_recording_and_not_the_unit(tmp_path: Path, full: str) -
             assert (status.store.stored, status.store.recording) == (1, True)
     except NoMountError as error:
         pytest.skip(f"nothing may be mounted here: {error}")
+
+
+def test_card_that_takes_no_writes_leaves_the_alerts(tmp_path: Path) -> None:
+    """A worn card ends like this: the kernel makes its file system read-only."""
+    config = unit(tmp_path)
+    run(compose(config))
+    state = str(tmp_path / "state")
+    if subprocess.run(["mount", "--bind", state, state], capture_output=True, check=False).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", state], check=True)
+        parts = compose(config)
+        parts.pipeline.hotlist = Listed(PLATE)
+        said = parts.alarms.get_nowait()
+        assert said == "Recording stopped, the disk fails. Alerts go on. Tell the technician"
+        status, alerts = run(parts)
+    finally:
+        subprocess.run(["umount", "-l", state], check=True)
+    assert [alert.hit.read.plate for alert in alerts] == [PLATE]
+    assert (status.reads, status.store.stored, status.store.recording) == (1, 0, False)
+    assert any("NOT RECORDING" in fault and "Read-only" in fault for fault in status.faults)
+    status, _ = run(compose(config))
+    assert (status.store.stored, status.store.recording) == (1, True)
 
 
 def test_floor_that_cannot_be_written_is_told_and_ends_nothing(tmp_path: Path) -> None:

@@ -35,11 +35,11 @@ def unit(tmp_path: Path) -> UnitStore:
 
 def salvage_on(keeper: Keeper, most: int = 1000) -> None:
     for _ in range(most):
-        keeper.due()
+        keeper.salvage_step()
 
 
 def test_reads_of_a_damaged_store_go_to_the_department_and_new_ones_too(unit: UnitStore) -> None:
-    unit.keeper.due()
+    unit.keeper.salvage_step()
     new = unit.keep("8XYZ999")
     salvage_on(unit.keeper)
     assert unit.keeper.health.salvaged == 30

@@ -59,7 +59,6 @@ def digest_of(batch: Batch) -> bytes:
     [
         ("UPDATE reads SET sealed = x'00' WHERE read_id = 'r2'", ["r1", "r3", "r4"]),
         ("UPDATE reads SET read_id = 'rX' WHERE read_id = 'r2'", ["r1", "r3", "r4"]),
-        ("UPDATE reads SET epoch = 2 WHERE read_id = 'r2'", ["r1", "r3", "r4"]),
         ("UPDATE epochs SET sealed_key = x'00' WHERE epoch_id = 'first'", ["r3", "r4"]),
         ("UPDATE epochs SET epoch_id = 'third' WHERE epoch_id = 'first'", ["r3", "r4"]),
         ("UPDATE reads SET sealed = x'00'", []),
@@ -130,7 +129,7 @@ def test_what_went_bad_is_tried_again_with_what_the_server_refused_and_holds_not
         assert batch is not None
         outbox.set_aside(batch.batch_id, "refused")
         for _ in range(3):
-            assert outbox.release_refused() in (4, 1)
+            assert outbox.release_refused() in (3, 0)
             assert sent(outbox) in (["r1", "r3", "r4"], [])
         assert outbox.counts().damaged == 1
 
@@ -167,3 +166,45 @@ def test_a_store_too_large_to_be_looked_through_at_a_start_is_opened_all_the_sam
             sent(outbox)
     with pytest.raises(OutboxCorruptError, match="while in use"):
         open_outbox(path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE epochs SET sealed_key = x'00' WHERE epoch_id = 'first'",
+        "UPDATE epochs SET unit_id = 'another' WHERE epoch_id = 'first'",
+        "UPDATE epochs SET epoch_id = 'fierst' WHERE epoch_id = 'first'",
+    ],
+)
+def test_the_second_copy_of_a_key_stands_in_for_the_first(path: Path, statement: str) -> None:
+    """As a bad bit on the table's page does, which leaves the index as it was."""
+    with closing(sqlite3.connect(path)) as connection:
+        # Without the index the statement alters the table alone; then the index comes back as it was.
+        connection.execute("PRAGMA writable_schema = ON")
+        schema = connection.execute(
+            "SELECT type, name, tbl_name, rootpage, sql FROM sqlite_schema WHERE name = 'epochs_again'"
+        ).fetchone()
+        connection.execute("DELETE FROM sqlite_schema WHERE name = 'epochs_again'")
+        connection.commit()
+    alter(path, statement)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", schema)
+        connection.commit()
+    with open_outbox(path) as outbox:
+        assert sorted(sent(outbox)) == READS
+        assert outbox.counts().damaged == 0
+
+
+def test_a_read_whose_own_epoch_went_bad_is_found_the_right_one(path: Path) -> None:
+    alter(path, "UPDATE reads SET epoch = 77 WHERE read_id = 'r2'")
+    with open_outbox(path) as outbox:
+        assert sorted(sent(outbox)) == READS
+
+
+def test_what_is_really_another_units_stays_and_is_not_called_bad(path: Path) -> None:
+    foreign = SealedEpoch("foreign", "unit-99", b"m" * 80)
+    with open_outbox(path) as outbox:
+        outbox.append([SealedRead("theirs", "foreign", b"x" * 50)], foreign, START)
+        assert sent(outbox) == READS
+        assert (outbox.counts().queued, outbox.counts().damaged) == (1, 0)
