@@ -23,7 +23,9 @@ from server.roster_commands import bring_after_change
 
 _T = TypeVar("_T")
 
-account_app = typer.Typer(no_args_is_help=True, help="Accounts: who may log in, here and on the units.")
+account_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Accounts: who may log in, here and on the units."
+)
 
 PasswordFile = Annotated[
     Path | None,
@@ -47,7 +49,8 @@ def account_list(root: RootOption = DEFAULT_ROOT) -> None:
         if person.one_time_until is not None:
             standing += ", one-time password"
         if person.wanted_role is not None:
-            standing += f", {person.wanted_role.value} waits (asked by {person.wanted_by})"
+            waiting = f"opening as {person.role.value}" if person.opening_waits else person.wanted_role.value
+            standing += f", {waiting} waits (asked by {person.wanted_by})"
         table.add_row(
             person.name,
             person.role.value,
@@ -117,16 +120,21 @@ def account_change(
 ) -> None:
     """Change an account; ends its sessions and lifts its lock."""
     department, now = open_department(root), clock.now()
-    people, made = _people(department), ""
-    if disable is not None:
-        (people.disable if disable else people.enable)(name, _actor(), now)
+    people, made, waits = _people(department), "", False
+    if disable:
+        people.disable(name, _actor(), now)
+    elif disable is False:
+        waits = people.enable(name, _actor(), now)
     if password_file is not None:
         people.give_password(name, password_from(password_file)[0], _actor(), now)
     elif new_password:
         made = people.reset_password(name, _actor(), now)
     if training_expires is not None:
         people.train(name, _course(UNNAMED_COURSE, None, training_expires), _actor(), now)
-    typer.echo(f"account {name} is changed")
+    if waits:
+        typer.echo(f"account {name} stays disabled until another administrator approves")
+    else:
+        typer.echo(f"account {name} is changed")
     _tell_one_time(name, made)
     bring_after_change(department)
 
@@ -156,17 +164,21 @@ def account_role(
 
 
 @account_app.command("approve")
-def account_approve(name: Name, root: RootOption = DEFAULT_ROOT) -> None:
-    """Approve of a role that another administrator asked for."""
-    _do(root, lambda people: people.approve(name, _actor(), clock.now()))
-    typer.echo(f"account {name}: approved")
+def account_approve(
+    name: Name,
+    role: Annotated[Role | None, typer.Option(help="Approve of this role alone.")] = None,
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Approve of a role, or of opening an account, that another administrator asked for."""
+    given, opened = _do(root, lambda people: people.approve(name, _actor(), clock.now(), role=role))
+    typer.echo(f"account {name}: {'opened as ' if opened else ''}{given.value}, approved")
 
 
 @account_app.command("refuse")
 def account_refuse(name: Name, root: RootOption = DEFAULT_ROOT) -> None:
-    """Leave the role as it is."""
+    """Leave the role, or a disabled account, as it is."""
     _do(root, lambda people: people.refuse(name, _actor(), clock.now()))
-    typer.echo(f"account {name}: the role stays")
+    typer.echo(f"account {name}: stays as it is")
 
 
 @account_app.command("reset-password")

@@ -33,6 +33,8 @@ _READ_DATA = ("read", "reads", "hit", "hits", "local_entry", "unit_log")
 """First words of the actions that show what cars read."""
 _HANDED_OUT = ("evidence", "release")
 """Of those that hand it out; their registers, which are looked at too, hold none of it."""
+_SHOWN_BESIDE = ("release.view",)
+"""A request is shown with the reads that it asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ def touches_reads(action: str) -> bool:
     """Whether *action* asks for, shows or hands out what cars read: an access in the sense of Cal. Civ. Code
     1798.90.52."""
     word, kind = action.partition(".")[0], kind_of(action)
-    return (word in _READ_DATA and kind in (SEARCH, VIEW, EXPORT)) or (word in _HANDED_OUT and kind == EXPORT)
+    handed_out = word in _HANDED_OUT and kind == EXPORT
+    return handed_out or action in _SHOWN_BESIDE or (word in _READ_DATA and kind in (SEARCH, VIEW, EXPORT))
 
 
 def entries_in(connection: Connection, period: Period) -> list[Entry]:

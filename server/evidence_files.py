@@ -26,6 +26,7 @@ from sync.access_log import LogRecord, read_entry
 _DERIVED = {"plate_folded", "prefix_first_folded", "prefix_last_folded", "row_digest"}
 _JSON = {"positions", "box", "differing"}
 _ENTRIES_AT_ONCE = 20_000
+WITHHELD = "withheld"
 _SEEN = ("sequence", "at", "actor", "action", "outcome", "purpose", "case_number", "digest")
 """Of an entry of the access log. Its detail may name other plates and reads, and so stays where it is."""
 
@@ -41,14 +42,21 @@ class ReadFiles:
 
 
 def files_on(
-    engine: Engine, read_ids: Sequence[str], receipt_key: bytes, before: datetime, fetch: Fetch
+    engine: Engine,
+    read_ids: Sequence[str],
+    receipt_key: bytes,
+    before: datetime,
+    fetch: Fetch,
+    *,
+    for_case: str | None = None,
 ) -> ReadFiles:
     """Return all that is recorded of *read_ids* and was recorded before a moment, as files.
 
     *receipt_key*: the department's public key, which checks the receipts. *fetch* gets pictures that lie
-    outside the database; what it raises comes out: a package never lacks one silently. The access log is read
-    in pieces, between which units hand in their batches. Raises EvidenceRefusedError if one of the reads is
-    not held, or was damaged in the database.
+    outside the database; what it raises comes out: a package never lacks one silently. *for_case*: of a
+    request by another agency, which is told neither purpose nor case number of looks for others; None:
+    all is told. The access log is read in pieces, between which units hand in their batches. Raises
+    EvidenceRefusedError if one of the reads is not held, or was damaged in the database.
     """
     files: dict[str, bytes] = {}
     with reading(engine) as connection:
@@ -69,7 +77,7 @@ def files_on(
         "until": before.isoformat(),
         "batches": handed_in,
         "receipt_public_key": receipt_key.hex(),
-        "seen": list(_seen(engine, frozenset(ids), before)),
+        "seen": [_told(look, for_case) for look in _seen(engine, frozenset(ids), before)],
     }
     files["custody.json"] = as_json(custody)
     return ReadFiles(tuple(ids), files)
@@ -192,6 +200,13 @@ def _seen(engine: Engine, ids: frozenset[str], before: datetime) -> Iterator[dic
         after += _ENTRIES_AT_ONCE
         if newest is None or newest <= after:
             return
+
+
+def _told(look: dict[str, Any], for_case: str | None) -> dict[str, Any]:
+    """Return a look as whoever the package is for may know it: other investigations are not theirs."""
+    if for_case is None or look["case_number"] == for_case:
+        return look
+    return look | {name: WITHHELD for name in ("purpose", "case_number") if look[name]}
 
 
 def _shown(detail: Mapping[str, Any]) -> frozenset[str]:

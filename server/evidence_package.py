@@ -38,6 +38,9 @@ met on lists of wanted plates, what officers answered, and who handed in and loo
 A read says that a plate was seen, not who drove. A hit is a lead, not a fact: lists age, and readers misread.
 How sure the reader was of each character stands with each read. Times are UTC.
 
+A package that answers the request of another agency says of each look who looked, when and how. The purpose
+and the case number of a look that was not for the case of the request are "withheld" in custody.json.
+
 To check that nothing was changed, added or removed, with Python 3.8 or newer:
 
     python3 verify.py --key FINGERPRINT
@@ -91,7 +94,8 @@ def make_package(
 
     Raises EvidenceRefusedError if one of the reads is not held.
     """
-    found = files_on(engine, read_ids, receipt_key, statement.made_at, fetch)
+    for_case = None if statement.request is None else statement.case_number
+    found = files_on(engine, read_ids, receipt_key, statement.made_at, fetch, for_case=for_case)
     stated = asdict(statement) | {
         "form": "alpr-server evidence statement 1",
         "made_at": statement.made_at.isoformat(),

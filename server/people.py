@@ -1,10 +1,11 @@
 """The department's people, as an administrator looks after them: on the pages and at the command line alike.
 
 Two rules hold one administrator back. Where there are two or more, a further one, and each supervisor, is
-made by two: one asks, another approves. And nobody resets both password and second factor of one account,
-which would be to log in as that person, unless there is no other administrator. Nobody is above the rule that
-acts on themself. Nor does anybody become the only one by a deed of their own: of two, one may disable the
-other, who counts as an administrator until the account was unused for as long as closes one
+made by two: one asks, another approves. Opening the account of one that was disabled is making one, and it
+stays disabled, in its role, until it was approved. And nobody resets both password and second factor of one
+account, which would be to log in as that person, unless there is no other administrator. Nobody is above the
+rule that acts on themself. Nor does anybody become the only one by a deed of their own: of two, one may
+disable the other, who counts as an administrator until the account was unused for as long as closes one
 (`idle_account_days`).
 """
 
@@ -46,10 +47,15 @@ DECIDING = (Role.ADMIN, Role.SUPERVISOR)
 """Who approves what others ask for: else one person would make the second one, and be both."""
 WORD, FACTOR = "password", "second factor"
 _MOST_COURSE = 256
+_NOTHING_WAITS = {"wanted_role": None, "wanted_by": None, "wanted_at": None}
 
 
 class AccountRefusedError(SettingsInvalidError):
     """An account cannot be changed like this: nothing was; tell who asked."""
+
+
+class AccountChangedError(AccountRefusedError):
+    """What waits is no longer what was shown: nothing was approved; show it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +78,19 @@ class Person:
     has_factor: bool
     one_time_until: datetime | None
     wanted_role: Role | None
-    """Waits for a second administrator."""
+    """Waits for a second administrator. The role that it has: so does its opening (`opening_waits`)."""
     wanted_by: str
+    wanted_at: datetime | None
 
     @property
     def training_lapses_soon(self) -> bool:
         """Whether it does within the days that the reports count."""
         return 0 < self.training_days <= LAPSES_SOON_DAYS
+
+    @property
+    def opening_waits(self) -> bool:
+        """Whether what waits is that the account, which is disabled, is opened in its role."""
+        return self.disabled and self.wanted_role is self.role
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +197,21 @@ class People:
                 _settle(connection, name, role)
         return waits
 
-    def approve(self, name: str, actor: Actor, now: datetime) -> None:
-        """Give the role that another administrator asked for. Sessions end."""
+    def approve(
+        self,
+        name: str,
+        actor: Actor,
+        now: datetime,
+        *,
+        role: str | None = None,
+        asked_at: str | None = None,
+    ) -> tuple[Role, bool]:
+        """Give the role that another administrator asked for, or open a disabled account in it; return the
+        role, and whether the account was opened. Sessions end.
+
+        *role* and *asked_at* (`Person.wanted_at` in ISO format) are what *actor* was shown; None: not asked.
+        Raises AccountChangedError if something else waits by now.
+        """
         detail: dict[str, Any] = {"account": name}
         with self._recorded(actor, "account.approve_role", detail, now) as connection:
             row = _another(connection, name, actor)
@@ -195,18 +220,26 @@ class People:
             detail |= {"role": row.wanted_role, "wanted_by": row.wanted_by}
             if actor.is_person(row.wanted_by):
                 raise AccountRefusedError("you asked for this: another administrator approves")
-            _settle(connection, name, Role(row.wanted_role))
+            if role not in (None, row.wanted_role) or asked_at not in (None, row.wanted_at.isoformat()):
+                raise AccountChangedError(
+                    f"what waits for account {name!r} was changed meanwhile: look again, then decide"
+                )
+            opens = detail["opens"] = _opening_waits(row)
+            if opens:
+                renew(connection, name, {"disabled": False, **_NOTHING_WAITS}, now)
+            else:
+                _settle(connection, name, Role(row.wanted_role))
+        return Role(row.wanted_role), opens
 
     def refuse(self, name: str, actor: Actor, now: datetime) -> None:
-        """Leave the role as it is, also for who asked."""
+        """Leave the role, or a disabled account, as it is; who asked may do so too."""
         detail: dict[str, Any] = {"account": name}
         with self._recorded(actor, "account.refuse_role", detail, now) as connection:
             row = row_of(connection, name)
             if row.wanted_role is None:
                 raise AccountRefusedError(f"account {name!r}: no role waits for approval")
             detail["role"] = row.wanted_role
-            values = {"wanted_role": None, "wanted_by": None, "wanted_at": None}
-            connection.execute(update(accounts).where(accounts.c.name == name).values(values))
+            connection.execute(update(accounts).where(accounts.c.name == name).values(_NOTHING_WAITS))
 
     def train(self, name: str, course: Course, actor: Actor, now: datetime) -> None:
         """Record a training; the newest record decides until when the person may log in."""
@@ -257,25 +290,26 @@ class People:
         with self._recorded(actor, "account.disable", {"account": name}, now) as connection:
             row = _another(connection, name, actor)
             self._require_another_administrator(connection, row)
-            values = {"disabled": True, "wanted_role": None, "wanted_by": None, "wanted_at": None}
+            values = {"disabled": True, **_NOTHING_WAITS}
             connection.execute(update(accounts).where(accounts.c.name == name).values(values))
             end_all(connection, name)
 
-    def enable(self, name: str, actor: Actor, now: datetime) -> None:
-        """Open an account again: one that was disabled, locked, or unused for too long."""
+    def enable(self, name: str, actor: Actor, now: datetime) -> bool:
+        """Open an account again: one that was disabled, locked, or unused for too long; return whether that
+        waits for a second administrator."""
         detail: dict[str, Any] = {"account": name}
         with self._recorded(actor, "account.enable", detail, now) as connection:
             row = _another(connection, name, actor)
-            detail["waits"] = False
-            values: dict[str, Any] = {"disabled": False}
-            if row.disabled and self._waits(connection, Role(row.role), now):
-                # Else who wants a further administrator would disable one and take that account over.
-                detail["waits"] = True
-                values["role"] = UNTIL_APPROVED.value
-                renew(connection, name, values, now)
+            waits = row.disabled and self._waits(connection, Role(row.role), now)
+            detail["waits"] = waits
+            if waits:
+                # Else who wants a further administrator would disable one and take that account over. The
+                # role stays: an administrator without it would no longer count, and leave the other alone.
                 _want(connection, name, Role(row.role), actor, now)
-                return
-            renew(connection, name, values, now)
+            else:
+                settled = _NOTHING_WAITS if _opening_waits(row) else {}
+                renew(connection, name, {"disabled": False, **settled}, now)
+        return waits
 
     def _waits(self, connection: Connection, role: Role, now: datetime) -> bool:
         return role in DECIDING and self._administrators(connection, now) >= 2
@@ -325,6 +359,7 @@ class People:
             row.one_time_until,
             None if row.wanted_role is None else Role(row.wanted_role),
             row.wanted_by or "",
+            row.wanted_at,
         )
 
     @contextmanager
@@ -366,7 +401,12 @@ def _want(connection: Connection, name: str, role: Role, actor: Actor, now: date
     connection.execute(update(accounts).where(accounts.c.name == name).values(values))
 
 
+def _opening_waits(row: Row[Any]) -> bool:
+    # Nothing else asks for the role that an account has: `change_role` refuses it.
+    return bool(row.disabled and row.wanted_role == row.role)
+
+
 def _settle(connection: Connection, name: str, role: Role) -> None:
-    values = {"role": role.value, "wanted_role": None, "wanted_by": None, "wanted_at": None}
+    values = {"role": role.value, **_NOTHING_WAITS}
     connection.execute(update(accounts).where(accounts.c.name == name).values(values))
     end_all(connection, name)

@@ -16,7 +16,7 @@ from server.actors import Actor
 from server.desk import FromForm, LoggedIn, Text, Visit
 from server.errors import NotPermittedError, SettingsInvalidError
 from server.login_step_pages import sentence
-from server.people import AccountRefusedError, People
+from server.people import AccountChangedError, AccountRefusedError, People
 from server.roles import Role
 
 router = APIRouter()
@@ -95,9 +95,9 @@ def change_role(at: Doing, name: Text = "", role: Text = "") -> Response:
 
 
 @router.post("/accounts/approve")
-def approve_role(at: Doing, name: Text = "") -> Response:
-    """Approve of a role that another administrator asked for."""
-    return _do(at, name, lambda: at.people.approve(name, at.actor, at.now))
+def approve_role(at: Doing, name: Text = "", role: Text = "", asked_at: Text = "") -> Response:
+    """Approve of what another administrator asked for, as the page with the form showed it."""
+    return _do(at, name, lambda: at.people.approve(name, at.actor, at.now, role=role, asked_at=asked_at))
 
 
 @router.post("/accounts/refuse")
@@ -146,7 +146,8 @@ def _do(at: At, name: str, deed: Callable[[], object]) -> Response:
     try:
         deed()
     except SettingsInvalidError as error:
-        return _one(at, name, 422, sentence(error))
+        status = 409 if isinstance(error, AccountChangedError) else 422
+        return _one(at, name, status, sentence(error))
     return _one(at, name, done=True)
 
 

@@ -27,8 +27,12 @@ from server.release_letters import MAX_LETTER_BYTES
 from server.release_recipients import AgencyKind
 from server.releases import Asked, Releases, Request
 
-release_app = typer.Typer(no_args_is_help=True, help="Requests for reads by other agencies.")
-recipient_app = typer.Typer(no_args_is_help=True, help="Agencies that may be given reads.")
+release_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Requests for reads by other agencies."
+)
+recipient_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Agencies that may be given reads."
+)
 release_app.add_typer(recipient_app, name="recipient")
 
 Number = Annotated[int, typer.Argument(help="The request's number.")]
@@ -112,12 +116,16 @@ def release_review(
 def release_approve(
     number: Number,
     note: Annotated[str, typer.Option(help="What the approval rests on.")] = "",
+    recipient: Annotated[
+        int | None, typer.Option(help="Approve of giving it to this recipient alone, by its number.")
+    ] = None,
     root: RootOption = DEFAULT_ROOT,
 ) -> None:
     """Approve a request that another person entered."""
     register, actor = _register(root)
-    register.approve(number, note=note, actor=actor, now=clock.now())
-    typer.echo(f"request {number} is approved: `alpr-server release fulfil {number}`")
+    to = register.approve(number, note=note, actor=actor, now=clock.now(), recipient_id=recipient)
+    typer.echo(f"request {number} is approved for recipient {to.recipient_id}, {to.name}, {to.state}")
+    typer.echo(f"to export it: `alpr-server release fulfil {number}`")
 
 
 @release_app.command("refuse")

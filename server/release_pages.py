@@ -38,7 +38,7 @@ from server.release_recipients import (
     recipients_in,
     viewers,
 )
-from server.releases import Asked, Releases
+from server.releases import Asked, ReleaseChangedError, Releases, requests_in
 from server.releases import Request as ReleaseRequest
 from server.web import MAX_FORM_BYTES
 
@@ -143,9 +143,22 @@ def review_request(at: Doing, request_id: Number, note: Note = "", recipient: Op
 
 
 @router.post("/releases/{request_id}/approve")
-def approve_request(at: Doing, request_id: Number, note: Note = "") -> Response:
-    """Approve a request that another person entered."""
-    return _do(at, request_id, lambda: at.releases.approve(request_id, note=note, actor=at.actor, now=at.now))
+def approve_request(
+    at: Doing, request_id: Number, note: Note = "", recipient: Optional = "", step: Optional = ""
+) -> Response:
+    """Approve a request that another person entered, as the page with the form showed it."""
+    return _do(
+        at,
+        request_id,
+        lambda: at.releases.approve(
+            request_id,
+            note=note,
+            actor=at.actor,
+            now=at.now,
+            recipient_id=_shown(recipient),
+            step=_shown(step),
+        ),
+    )
 
 
 @router.post("/releases/{request_id}/refuse")
@@ -266,12 +279,15 @@ def _entering(at: At, status: int = 200, message: str = "", fields: dict[str, st
 
 
 def _one(at: At, request_id: Number, status: int = 200, message: str = "") -> Response:
+    with reading(at.department.engine) as connection:
+        known = requests_in(connection, request_id)
+        covered = reads_in(connection, known[0].asked.scope) if known else []
+    shown = [read.read_id for read in covered[:SHOWN_READS]]
     try:
-        found = at.releases.one(request_id, at.actor, at.now)
+        found = at.releases.one(request_id, at.actor, at.now, shown)
     except ReleaseRefusedError as error:
         return _message(at, 404, str(error))
     with reading(at.department.engine) as connection:
-        covered = reads_in(connection, found.asked.scope)
         recipients = {each.recipient_id: each for each in recipients_in(connection)}
         packages = packages_in(connection, request_id)
     return at.visit.show(
@@ -308,7 +324,7 @@ def _do(at: At, request_id: Number, deed: Callable[[], object]) -> Response:
     try:
         deed()
     except _Refused as error:
-        return _one(at, request_id, 422, str(error))
+        return _one(at, request_id, 409 if isinstance(error, ReleaseChangedError) else 422, str(error))
     return RedirectResponse(f"/releases/{request_id}", 303)
 
 
@@ -371,6 +387,11 @@ def _number(text: str) -> int | None:
     if not text.strip().isdecimal():
         raise ReleaseRefusedError("pick a recipient of the list")
     return int(text)
+
+
+def _shown(text: str) -> int:
+    """Return a number that a form carries as it was shown; 0, which nothing has, for none."""
+    return int(text) if text.isdecimal() else 0
 
 
 def _moment(name: str, text: str) -> datetime | None:

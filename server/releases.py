@@ -23,6 +23,7 @@ from server.release_letters import Letter, Letters
 from server.release_recipients import (
     ASKING,
     AgencyKind,
+    Recipient,
     Recipients,
     deciders,
     keepers,
@@ -46,6 +47,10 @@ class State(StrEnum):
     FULFILLED = "fulfilled"
     HANDLED = "handled"
     """By Records, outside this program: nothing is exported for who is no public agency."""
+
+
+class ReleaseChangedError(ReleaseRefusedError):
+    """A request is no longer what was shown: nothing was approved; show it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +175,22 @@ class Releases:
                 recipient_id=recipient_id,
             )
 
-    def approve(self, request_id: int, *, note: str, actor: Actor, now: datetime) -> None:
-        """Let what is asked for be exported to the recipient that the request names.
+    def approve(
+        self,
+        request_id: int,
+        *,
+        note: str,
+        actor: Actor,
+        now: datetime,
+        recipient_id: int | None = None,
+        step: int | None = None,
+    ) -> Recipient:
+        """Let what is asked for be exported to the recipient that the request names; return who that is.
 
-        Raises ReleaseRefusedError if it is not under review, goes to Records, was entered by *actor*, or
-        names no recipient that may be given anything; NotPermittedError.
+        *recipient_id* (0: none) and *step*, the number of the newest one, are what *actor* was shown; None:
+        not asked. Raises ReleaseChangedError if they differ by now; ReleaseRefusedError if the request is not
+        under review, goes to Records, was entered by *actor*, or names no recipient that may be given
+        anything; NotPermittedError.
         """
         detail: dict[str, object] = {"request": request_id}
         with recorded(self.engine, actor, "release.approve", detail, now) as connection:
@@ -187,6 +203,11 @@ class Releases:
             if actor.is_person(request.entered_by):
                 raise ReleaseRefusedError(
                     f"request {request_id} was entered by {request.entered_by}: another must approve it"
+                )
+            now_named, newest = request.recipient_id or 0, request.steps[-1].number
+            if recipient_id not in (None, now_named) or step not in (None, newest):
+                raise ReleaseChangedError(
+                    f"request {request_id} was changed meanwhile: look again, then decide"
                 )
             if request.recipient_id is None:
                 raise ReleaseRefusedError(f"request {request_id} names no recipient: name one in the review")
@@ -203,6 +224,7 @@ class Releases:
                 note=line_of("note", note, 512) if note.strip() else "",
                 recipient_id=found.recipient_id,
             )
+        return found
 
     def refuse(self, request_id: int, *, reason: str, actor: Actor, now: datetime) -> None:
         """Refuse a request, or take an approval back before anything was exported.
@@ -241,14 +263,21 @@ class Releases:
             detail["requests"] = len(found)
         return found
 
-    def one(self, request_id: int, actor: Actor, now: datetime) -> Request:
-        """Return one request; *actor* saw it, and the access log says so.
+    def one(self, request_id: int, actor: Actor, now: datetime, shown: Sequence[str] = ()) -> Request:
+        """Return one request; *actor* saw it, and the access log says so, with the reads *shown* beside it.
 
         Raises ReleaseRefusedError if there is none, NotPermittedError.
         """
-        with recorded(self.engine, actor, "release.view", {"request": request_id}, now) as connection:
+        detail: dict[str, object] = {"request": request_id}
+        with recorded(self.engine, actor, "release.view", detail, now) as connection:
             require_role(actor, viewers(self.rules), "The register of releases")
-            return request_in(connection, request_id)
+            found = request_in(connection, request_id)
+            # Not before: who is refused was shown nothing.
+            if found.asked.scope.plate:
+                detail["plate"] = found.asked.scope.plate
+            if shown:
+                detail["shown"] = list(shown)
+        return found
 
     def letter(self, request_id: int, actor: Actor, now: datetime) -> tuple[Letter, bytes]:
         """Return a request's letter; *actor* was given it, and the access log says so.

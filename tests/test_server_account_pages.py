@@ -247,10 +247,55 @@ def test_two_administrators_make_a_third_on_the_pages(
     assert easy.submit("/accounts", "/accounts/approve", name="reyes").status_code == 422
     second = Browser(department, runner, "optional")
     second.log_in("brandt")
-    assert "/accounts/approve" in second.submit("/accounts", "/accounts/show", name="reyes").text
-    assert second.submit("/accounts", "/accounts/approve", name="reyes").status_code == 200
+    shown = second.submit("/accounts", "/accounts/show", name="reyes").text
+    assert second.submit("/accounts", "/accounts/approve", **approving(shown)).status_code == 200
     easy.log_in("reyes")
     assert easy.get("/accounts").status_code == 200
+
+
+def approving(page: str) -> dict[str, str]:
+    """Return what the form on *page* that approves carries beside its token."""
+    form = re.search(r'action="/accounts/approve">(.*?)</form>', page, re.DOTALL)
+    assert form is not None
+    fields = dict(re.findall(r'name="([a-z_]+)" value="([^"]*)"', form[1]))
+    del fields["form_token"]
+    return fields
+
+
+def test_what_was_changed_after_it_was_shown_is_not_approved(
+    easy: Browser, department: Department, runner: asyncio.Runner
+) -> None:
+    an_officer(department, "brandt", Role.ADMIN)
+    easy.log_in("chief")
+    easy.submit("/accounts", "/accounts/role", name="reyes", role="supervisor")
+    second = Browser(department, runner, "optional")
+    second.log_in("brandt")
+    old = approving(second.submit("/accounts", "/accounts/show", name="reyes").text)
+    easy.submit("/accounts", "/accounts/role", name="reyes", role="admin")
+    answer = second.submit("/accounts", "/accounts/approve", **old)
+    assert answer.status_code == 409 and "look again, then decide" in answer.text
+    assert "The role “admin” waits" in answer.text
+    assert second.submit("/accounts", "/accounts/approve", name="reyes").status_code == 409
+    easy.log_in("reyes")
+    assert easy.get("/accounts").status_code == 403
+    assert second.submit("/accounts", "/accounts/approve", **approving(answer.text)).status_code == 200
+
+
+def test_a_disabled_administrator_is_opened_by_two_on_the_pages(
+    easy: Browser, department: Department, runner: asyncio.Runner
+) -> None:
+    for name in ("brandt", "okafor"):
+        an_officer(department, name, Role.ADMIN)
+    easy.log_in("chief")
+    easy.submit("/accounts", "/accounts/disable", name="okafor")
+    page = easy.submit("/accounts", "/accounts/enable", name="okafor").text
+    assert "Opening this account as “admin” waits" in page and "/accounts/enable" not in page
+    second = Browser(department, runner, "optional")
+    second.log_in("brandt")
+    shown = second.submit("/accounts", "/accounts/show", name="okafor").text
+    assert ">disabled<" in shown and ">opening waits<" in shown
+    opened = second.submit("/accounts", "/accounts/approve", **approving(shown))
+    assert opened.status_code == 200 and ">open<" in opened.text
 
 
 def test_ones_own_password_is_changed_with_the_old_one(easy: Browser) -> None:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from server import evidence_verify
 from server.audit import Deed
 from server.audit_checkpoints import Checkpoints
 from server.audit_export import write_export
@@ -23,6 +24,7 @@ from server.audit_offline import (
     checkpoint_message,
     end_message,
     fingerprint,
+    main,
     verify_export,
 )
 from server.audit_period import Period
@@ -119,6 +121,20 @@ def test_an_export_says_what_it_is_and_is_whole(lines: list[bytes]) -> None:
     assert (found.department, found.purpose) == ("Example Police", "Audit or policy compliance")
     assert (found.entries, found.first, found.checkpoints) == (18, 1, 5)
     assert verify_export(lines, is_signed, found.key) == found
+
+
+def test_an_empty_key_is_not_any_key(
+    lines: list[bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(evidence_verify.__file__).parent))
+    path = tmp_path / "export.jsonl"
+    path.write_bytes(b"".join(lines))
+    for empty in ("", " "):
+        assert main(["--key", empty, str(path)]) == 2
+        assert "--key is empty" in capsys.readouterr().err
+        with pytest.raises(ExportBrokenError, match="not with"):
+            verify_export(lines, is_signed, empty)
+    assert main([str(path)]) == 0
 
 
 def test_a_part_of_the_log_is_whole_in_itself(department: tuple[Engine, Checkpoints], tmp_path: Path) -> None:

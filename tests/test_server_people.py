@@ -17,7 +17,7 @@ from server.database import reading, writing
 from server.department import Department
 from server.errors import NotPermittedError, SettingsInvalidError
 from server.own_account import OwnAccount
-from server.people import AccountRefusedError, People
+from server.people import AccountChangedError, AccountRefusedError, People
 from server.rosters import users_of
 from server.sessions import Step
 from server.tables import accounts, training_records
@@ -115,10 +115,75 @@ def test_a_disabled_administrator_comes_back_by_two(people: People, department: 
     two_administrators(department)
     an_officer(department, "okafor", Role.ADMIN)
     people.disable("okafor", CHIEF, NOW)
-    people.enable("okafor", CHIEF, NOW)
-    assert role_of(people, "okafor") is Role.TECHNICIAN
-    people.approve("okafor", DEPUTY, NOW)
-    assert role_of(people, "okafor") is Role.ADMIN
+    assert people.enable("okafor", CHIEF, NOW) is True
+    person, _ = people.one("okafor", CHIEF, NOW)
+    assert (person.disabled, person.role, person.opening_waits) == (True, Role.ADMIN, True)
+    with pytest.raises(AccountRefusedError, match="another administrator approves"):
+        people.approve("okafor", CHIEF, NOW)
+    assert people.approve("okafor", DEPUTY, NOW) == (Role.ADMIN, True)
+    person, _ = people.one("okafor", CHIEF, NOW)
+    assert (person.disabled, person.role, person.wanted_role) == (False, Role.ADMIN, None)
+
+
+def test_an_enabling_that_waits_leaves_nobody_the_only_administrator(
+    people: People, department: Department
+) -> None:
+    two_administrators(department)
+    enrolled(an_access(department))
+    people.disable("brandt", CHIEF, NOW)
+    people.enable("brandt", CHIEF, NOW)
+    for role in (Role.SUPERVISOR, Role.ADMIN):
+        assert people.change_role("reyes", role, CHIEF, NOW) is True
+        people.refuse("reyes", CHIEF, NOW)
+    people.refuse("brandt", CHIEF, NOW)
+    person, _ = people.one("brandt", CHIEF, NOW)
+    assert (person.disabled, person.role, person.wanted_role) == (True, Role.ADMIN, None)
+    assert people.change_role("reyes", Role.ADMIN, CHIEF, NOW) is True
+    assert role_of(people, "reyes") is Role.OFFICER
+    people.reset_password("reyes", CHIEF, NOW)
+    with pytest.raises(AccountRefusedError, match="another administrator"):
+        people.reset_factor("reyes", CHIEF, NOW)
+
+
+def test_an_approved_role_does_not_open_a_disabled_account(people: People, department: Department) -> None:
+    two_administrators(department)
+    people.disable("reyes", CHIEF, NOW)
+    people.change_role("reyes", Role.SUPERVISOR, CHIEF, NOW)
+    assert people.approve("reyes", DEPUTY, NOW) == (Role.SUPERVISOR, False)
+    person, _ = people.one("reyes", CHIEF, NOW)
+    assert (person.disabled, person.role) == (True, Role.SUPERVISOR)
+
+
+def test_an_enabling_that_waited_is_settled_once_one_administrator_is_left(
+    people: People, department: Department
+) -> None:
+    two_administrators(department)
+    people.disable("brandt", CHIEF, NOW)
+    people.enable("brandt", CHIEF, NOW)
+    later = NOW + timedelta(days=people.settings.idle_account_days)
+    assert people.enable("brandt", CHIEF, later) is False
+    person, _ = people.one("brandt", CHIEF, later)
+    assert (person.disabled, person.role, person.wanted_role) == (False, Role.ADMIN, None)
+
+
+def test_what_is_approved_is_what_was_shown(people: People, department: Department) -> None:
+    two_administrators(department)
+    people.change_role("reyes", Role.SUPERVISOR, CHIEF, NOW)
+    shown, _ = people.one("reyes", DEPUTY, NOW)
+    assert shown.wanted_at is not None
+    seen = {"role": "supervisor", "asked_at": shown.wanted_at.isoformat()}
+    people.change_role("reyes", Role.ADMIN, CHIEF, NOW)
+    with pytest.raises(AccountChangedError, match="changed meanwhile"):
+        people.approve("reyes", DEPUTY, NOW, **seen)
+    assert audited(department)[-1] == ("brandt", "account.approve_role", "refused")
+    # Asked for anew: the same role, but not what was shown.
+    people.change_role("reyes", Role.SUPERVISOR, CHIEF, NOW + timedelta(seconds=1))
+    with pytest.raises(AccountChangedError, match="changed meanwhile"):
+        people.approve("reyes", DEPUTY, NOW, **seen)
+    assert role_of(people, "reyes") is Role.OFFICER
+    anew = (NOW + timedelta(seconds=1)).isoformat()
+    people.approve("reyes", DEPUTY, NOW, role="supervisor", asked_at=anew)
+    assert role_of(people, "reyes") is Role.SUPERVISOR
 
 
 def test_nobody_becomes_the_only_administrator_by_a_deed_of_their_own(
@@ -365,7 +430,7 @@ def test_the_command_line_does_the_same(tmp_path: Path) -> None:
     root = ("--department", str(made.folder.root))
 
     def said(*words: str) -> str:
-        run = CliRunner().invoke(app, ["account", *words, *root])
+        run = CliRunner().invoke(app, ["account", *words, *root], env={"COLUMNS": "200"})
         assert run.exit_code == 0, run.output
         return run.output
 
@@ -380,6 +445,17 @@ def test_the_command_line_does_the_same(tmp_path: Path) -> None:
     run = CliRunner().invoke(app, ["account", "reset-factor", "brandt", *root])
     assert isinstance(run.exception, AccountRefusedError)
     assert "brandt" in said("list")
+    said("change", "adams", "--disable")
+    assert "stays disabled until another" in said("change", "adams", "--enable")
+    assert "opening as admin waits" in said("list")
+    assert "stays as it is" in said("refuse", "adams")
+    said("role", "brandt", "supervisor")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.account_commands.console_person", lambda: "console:another")
+        run = CliRunner().invoke(app, ["account", "approve", "brandt", "--role", "admin", *root])
+        assert isinstance(run.exception, AccountChangedError)
+        assert "supervisor, approved" in said("approve", "brandt", "--role", "supervisor")
+    said("role", "brandt", "technician")
     with reading(made.engine) as connection:
         row = connection.execute(select(accounts).where(accounts.c.name == "brandt")).one()
     assert (row.role, row.training_expires) == ("technician", date(2098, 1, 1))

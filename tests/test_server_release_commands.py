@@ -114,7 +114,10 @@ def test_a_request_goes_its_way_by_commands(department: Department, tmp_path: Pa
     assert entered.exit_code == 0 and "request 1 is received" in entered.output, entered.output
     assert run(department, "release", "review", "1", "--note", "in order").exit_code == 0
     assert "another must approve" in refused(run(department, "release", "approve", "1"))
-    assert run(department, "release", "approve", "1", person="other").exit_code == 0
+    approve = ("release", "approve", "1", "--recipient")
+    assert "changed meanwhile" in refused(run(department, *approve, "2", person="other"))
+    approved = run(department, *approve, "1", person="other")
+    assert "approved for recipient 1, Example Sheriff, CA" in approved.output
     out = tmp_path / "out.p7m"
     outside = read_ids(department)[2]
     words = ("release", "fulfil", "1", "--out", str(out))

@@ -8,8 +8,10 @@ import pytest
 from httpx import Response
 
 from server.access import Role
+from server.database import reading
 from server.department import Department
 from server.evidence_scope import Scope
+from server.read_custody import looks_at
 from server.release_export import releases_of
 from server.release_letters import MAX_LETTER_BYTES
 from server.release_recipients import AgencyKind
@@ -151,8 +153,8 @@ def test_a_request_is_entered_reviewed_approved_fulfilled_and_its_package_downlo
     assert browser.submit("/releases/1", "/releases/1/review", note="called back").status_code == 303
     browser.submit("/units", "/logout")
     log_in(browser, "chief")
-    assert 'action="/releases/1/approve"' in browser.get("/releases/1").text
-    assert browser.submit("/releases/1", "/releases/1/approve", note="").status_code == 303
+    shown = approving(browser.get("/releases/1").text)
+    assert browser.post("/releases/1/approve", note="", **shown).status_code == 303
     browser.submit("/units", "/logout")
     log_in(browser, "brandt")
     assert browser.submit("/releases/1", "/releases/1/fulfil", chosen="").status_code == 303
@@ -163,6 +165,60 @@ def test_a_request_is_entered_reviewed_approved_fulfilled_and_its_package_downlo
     assert package.headers["content-disposition"] == 'attachment; filename="evidence-1.p7m"'
     assert newest_entries(department, 1)[0][1] == "release.download_package"
     assert "fulfilled" in browser.get("/releases").text
+
+
+def approving(page: str) -> dict[str, str]:
+    """Return what the form on *page* that approves carries."""
+    form = re.search(r'action="/releases/1/approve".*?</form>', page, re.DOTALL)
+    assert form is not None
+    return dict(re.findall(r'type="hidden" name="([a-z_]+)" value="([^"]*)"', form[0]))
+
+
+def test_a_request_that_was_changed_after_it_was_shown_is_not_approved(
+    browser: Browser, department: Department
+) -> None:
+    first, second = a_recipient(department), a_recipient(department)
+    register = releases_of(department)
+    register.enter(asked(first, Scope(plate="8ABC*")), PDF, actor=who("brandt"), now=NOW)
+    register.review(1, note="in order", actor=who("brandt"), now=NOW)
+    log_in(browser, "chief")
+    old = approving(browser.get("/releases/1").text)
+    register.review(1, note="more", actor=who("brandt"), now=NOW, recipient_id=second)
+    answer = browser.post("/releases/1/approve", **old)
+    assert answer.status_code == 409 and "look again, then decide" in answer.text
+    assert browser.post("/releases/1/approve", form_token=old["form_token"]).status_code == 409
+    assert register.one(1, who("okafor"), NOW).state is State.UNDER_REVIEW
+    assert browser.post("/releases/1/approve", **approving(answer.text)).status_code == 303
+    assert register.one(1, who("okafor"), NOW).steps[-1].recipient_id == second
+
+
+def test_a_request_without_a_recipient_is_told_so_and_not_that_it_was_changed(
+    browser: Browser, department: Department
+) -> None:
+    register = releases_of(department)
+    register.enter(asked(None, Scope(plate="8ABC*")), PDF, actor=who("brandt"), now=NOW)
+    register.review(1, note="in order", actor=who("brandt"), now=NOW)
+    log_in(browser, "chief")
+    answer = browser.post("/releases/1/approve", **approving(browser.get("/releases/1").text))
+    assert answer.status_code == 422 and "names no recipient" in answer.text
+
+
+def test_who_was_shown_reads_beside_a_request_is_found_by_the_read(
+    browser: Browser, department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.release_pages.SHOWN_READS", 1)
+    first, beyond, outside = read_ids(department)
+    releases_of(department).enter(asked(None, Scope(plate="8ABC*")), PDF, actor=who("brandt"), now=NOW)
+    log_in(browser, "chief")
+    page = browser.get("/releases/1").text
+    assert first in page and beyond not in page
+    with reading(department.engine) as connection:
+        looks = [looks_at(connection, each) for each in (first, beyond, outside)]
+    assert [[(look.actor, look.action) for look in each] for each in looks] == [
+        [("chief", "release.view")],
+        [],
+        [],
+    ]
 
 
 def test_who_entered_a_request_is_offered_no_approval_and_cannot_forge_one(

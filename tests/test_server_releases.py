@@ -1,14 +1,17 @@
 """Release requests and recipients: who may do what, what an approval binds, and what nobody can change."""
 
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.x509 import Certificate
+from cryptography.hazmat.primitives.serialization.pkcs7 import pkcs7_decrypt_der
+from cryptography.x509 import Certificate, load_pem_x509_certificate
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -25,9 +28,10 @@ from server.release_errors import EvidenceRefusedError, ReleaseRefusedError
 from server.release_export import fetch, fulfil, package_for_booking, releases_of
 from server.release_letters import MAX_LETTER_BYTES
 from server.release_recipients import AgencyKind
-from server.releases import Releases, State
+from server.releases import ReleaseChangedError, Releases, State
 from server.settings import ReleaseSettings, read_settings
 from server.tables import metadata
+from tests.auditors import done
 from tests.databases import Database
 from tests.fakes import a_read
 from tests.releases import (
@@ -226,6 +230,72 @@ def test_nothing_is_approved_or_exported_out_of_turn(register: Releases, departm
         with pytest.raises(ReleaseRefusedError, match="is refused"):
             deed()
     assert not department.folder.packages.exists()
+
+
+def test_what_is_approved_is_what_was_shown(register: Releases, department: Department) -> None:
+    number, another = under_review(department), a_recipient(department)
+    shown = register.one(number, who("chief"), NOW)
+    recipient, step = shown.recipient_id, shown.steps[-1].number
+    for changed in (None, another):
+        register.review(number, note="more", actor=who("brandt"), now=NOW, recipient_id=changed)
+        with pytest.raises(ReleaseChangedError, match="look again"):
+            register.approve(number, note="", actor=who("chief"), now=NOW, recipient_id=recipient, step=step)
+    with pytest.raises(ReleaseChangedError, match="look again"):
+        register.approve(number, note="", actor=who("chief"), now=NOW, recipient_id=recipient)
+    assert newest_entries(department, 1)[0][:3] == ("chief", "release.approve", "refused")
+    assert state_of(department, number) is State.UNDER_REVIEW
+    seen = register.one(number, who("chief"), NOW).steps[-1].number
+    to = register.approve(number, note="", actor=who("chief"), now=NOW, recipient_id=another, step=seen)
+    assert to.recipient_id == another and state_of(department, number) is State.APPROVED
+
+
+def test_a_look_at_a_request_names_the_plate_and_the_reads_and_a_refused_one_no_read(
+    register: Releases, department: Department
+) -> None:
+    number, ids = under_review(department, Scope(plate="8ABC*")), read_ids(department)
+    register.one(number, who("chief"), NOW, ids[:2])
+    detail = json.loads(newest_entries(department, 1)[0][3])
+    assert detail == {"request": number, "plate": "8ABC*", "shown": ids[:2]}
+    with pytest.raises(NotPermittedError):
+        register.one(number, who("reyes"), NOW, ids[:2])
+    assert ids[0] not in newest_entries(department, 1)[0][3]
+
+
+def test_another_agency_is_not_told_of_other_investigations(department: Department) -> None:
+    ids = read_ids(department)
+    done(department.engine, "reyes", "read.view", at=NOW, detail={"read": ids[0]},
+         purpose="missing-person", case_number="IA-26-777")  # fmt: skip
+    done(department.engine, "tanaka", "read.view", at=NOW, detail={"read": ids[0]},
+         purpose="investigation", case_number="26-0042")  # fmt: skip
+    number, later = an_approved_request(department, Scope((ids[0],))), NOW + timedelta(minutes=1)
+    content = fulfil(department, number, actor=who("brandt"), now=later).content
+    archive = pkcs7_decrypt_der(content, load_pem_x509_certificate(a_holder().certificate), rsa_key(), [])
+    with zipfile.ZipFile(io.BytesIO(archive)) as held:
+        files = {name: held.read(name) for name in held.namelist()}
+    seen = json.loads(files["evidence/custody.json"])["seen"]
+    looks = [(each["actor"], each["action"], each["purpose"], each["case_number"]) for each in seen]
+    assert looks == [
+        ("reyes", "read.view", "withheld", "withheld"),
+        ("tanaka", "read.view", "investigation", "26-0042"),
+    ]
+    assert b'"withheld"' in files["evidence/README.txt"]
+    assert not [name for name, data in files.items() if b"IA-26-777" in data]
+
+
+def test_the_departments_own_package_tells_of_all_looks(department: Department) -> None:
+    ids = read_ids(department)
+    done(department.engine, "reyes", "read.view", at=NOW, detail={"read": ids[0]},
+         purpose="missing-person", case_number="IA-26-777")  # fmt: skip
+    made = package_for_booking(
+        department,
+        Scope((ids[0],)),
+        unencrypted_reason="no computer",
+        actor=who("brandt"),
+        now=NOW + timedelta(minutes=1),
+    )
+    with zipfile.ZipFile(io.BytesIO(made.content)) as held:
+        seen = json.loads(held.read("evidence/custody.json"))["seen"]
+    assert ("missing-person", "IA-26-777") in [(each["purpose"], each["case_number"]) for each in seen]
 
 
 def test_a_fulfilled_request_is_not_fulfilled_again_or_refused(
