@@ -27,7 +27,7 @@ from server.purposes import stated_purpose
 from server.transparency import as_html as transparency_html
 from server.transparency import transparency_of
 
-audit_app = typer.Typer(no_args_is_help=True, help="The access log.")
+audit_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The access log.")
 
 From = Annotated[str, typer.Option("--from", help="Day or moment, UTC: 2026-03-01; else 30 days back.")]
 To = Annotated[str, typer.Option("--to", help="The last day, included, or a moment; else now.")]
@@ -98,7 +98,8 @@ def audit_export(
 
 @audit_app.command("verify-export")
 def audit_verify_export(
-    file: Annotated[Path, typer.Argument(help="As `audit export` wrote it.")], key: KeyName = ""
+    file: Annotated[Path, typer.Argument(help="As `audit export` wrote it.")],
+    key: Annotated[str | None, typer.Option("--key", help="The fingerprint you noted.")] = None,
 ) -> None:
     """Check an export; needs neither the department's folder nor a network."""
     try:

@@ -73,8 +73,10 @@ def end_message(sha256: str) -> bytes:
     return _END_TAG + sha256.encode("ascii")
 
 
-def verify_export(lines: Iterable[bytes], signed: SignatureCheck, key: str = "") -> WholeExport:
+def verify_export(lines: Iterable[bytes], signed: SignatureCheck, key: str | None = None) -> WholeExport:
     """Return what the export in *lines*, with their line feeds, holds; *key* is the fingerprint to expect.
+
+    None: any key will do. An empty one is no key, and fits no export.
 
     Raises ExportBrokenError if an entry was altered, removed, put in or written anew, if it ends too early or
     if another key signed it.
@@ -86,8 +88,8 @@ def verify_export(lines: Iterable[bytes], signed: SignatureCheck, key: str = "")
         raise ExportBrokenError("this is no export of an access log, or of a newer program")
     public = _bytes(head, "public_key", 1)
     known = fingerprint(public)
-    if key and key != known:
-        raise ExportBrokenError(f"it was signed with the key {known}, not with {key}")
+    if key is not None and key != known:
+        raise ExportBrokenError(f"it was signed with the key {known}, not with {key or 'an empty one'}")
     follower = _Follower(public, known, signed, _bytes(head, "previous", 1), _number(head, "first", 1) - 1)
     digest = hashlib.sha256(first_line)
     for at, line in enumerate(source, 2):
@@ -215,11 +217,17 @@ def _signature(record: Mapping[str, Any], at: int) -> bytes:
 
 def main(arguments: list[str]) -> int:
     """Check what the command line names, print it, and return the exit status."""
-    words, key = list(arguments), ""
+    words, key = list(arguments), None
     if "--key" in words[:-1]:
         at = words.index("--key")
-        key = words[at + 1]
+        key = words[at + 1].strip()
         del words[at : at + 2]
+    if key == "":
+        # What a shell makes of a variable that is not set: it must not pass for "any key".
+        sys.stderr.write(
+            "--key is empty: give the fingerprint that you were given before, or leave it away\n"
+        )
+        return 2
     if len(words) != 1 or words[0].startswith("-"):
         sys.stderr.write("usage: python3 audit_offline.py [--key FINGERPRINT] EXPORT\n")
         return 2

@@ -20,7 +20,7 @@ from server.purposes import stated_purpose
 from server.release_errors import EvidenceRefusedError
 from server.release_export import package_for_booking
 
-evidence_app = typer.Typer(no_args_is_help=True, help="Evidence packages.")
+evidence_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Evidence packages.")
 
 _MINUTE = "%Y-%m-%dT%H:%M"
 Reads = Annotated[list[str] | None, typer.Option("--read", help="A read's id; may be given several times.")]
@@ -109,7 +109,7 @@ def evidence_list(root: RootOption = DEFAULT_ROOT) -> None:
 @evidence_app.command("verify")
 def evidence_verify(
     package: Annotated[Path, typer.Argument(help="A package's ZIP file or folder, decrypted.")],
-    key: Annotated[str, typer.Option("--key", help="The fingerprint to expect.")] = "",
+    key: Annotated[str | None, typer.Option("--key", help="The fingerprint to expect.")] = None,
 ) -> None:
     """Check a package, as the `verify.py` inside does; needs no department's folder."""
     try:

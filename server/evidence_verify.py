@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+import struct
 import sys
 import zipfile
 from pathlib import Path
@@ -31,6 +32,10 @@ TAG = b"alpr-server evidence manifest v1\x00"
 """Stands before the manifest in what is signed: no signature made for another purpose fits."""
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 _CHUNK = 1024 * 1024
+_REPACKED = (
+    "the ZIP file is not as the department's program wrote it, so other programs may find more or other in "
+    "it: get the package anew, or unpack it and check the folder that you then rely on"
+)
 
 
 class PackageBrokenError(Exception):
@@ -166,11 +171,15 @@ class FolderPackage:
 class ZipPackage:
     """A package as it came, in one file."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
+    def __init__(self, archive: zipfile.ZipFile, file: BinaryIO) -> None:
+        """*file* is what *archive* reads."""
         self._archive = archive
+        self._file = file
 
     def names(self, findings: Findings) -> list[str]:
         """Return the paths of all files, from the package's folder on."""
+        if not _is_plain(self._file):
+            findings.broken.append(_REPACKED)
         found = []
         for info in self._archive.infolist():
             if not info.filename.startswith(FOLDER):
@@ -191,18 +200,61 @@ class ZipPackage:
         return self._archive.open(FOLDER + name)  # type: ignore[return-value] # it reads as a file does
 
 
-def verify_package(path: Path, key: str = "") -> Findings:
+# A ZIP file names its files twice: before each, and in a directory at its end. A program that reads it from
+# the start may unpack what the directory does not name. So a package is plain: its files lie one after
+# another from the first byte on, stored, each told alike in both places; then comes the directory; and there
+# is nothing before, between or behind.
+
+
+def _is_plain(file: BinaryIO) -> bool:
+    """Whether the ZIP *file* has nothing in it but the files that its directory names."""
+    size = file.seek(0, 2)
+    file.seek(max(size - 22, 0))
+    end = file.read(22)
+    if len(end) != 22:
+        return False
+    mark, disk, disk_of_directory, here, files, length, start, comment = struct.unpack("<4s4H2LH", end)
+    if mark != b"PK\5\6" or disk or disk_of_directory or here != files or comment:
+        return False
+    if start + length + 22 != size:
+        return False
+    file.seek(start)
+    directory, at, place = file.read(length), 0, 0
+    for _ in range(files):
+        head = directory[at : at + 46]
+        if len(head) != 46 or head[:4] != b"PK\1\2":
+            return False
+        # Version, flags, method, time, date, CRC, sizes, length of the name: the same in both places.
+        again = head[6:30]
+        flags, method = struct.unpack("<2H", again[2:6])
+        packed, unpacked, named = struct.unpack("<2LH", again[14:])
+        extra, remark, its_disk = struct.unpack("<3H", head[30:36])
+        (offset,) = struct.unpack("<L", head[42:])
+        name = directory[at + 46 : at + 46 + named]
+        # Of the flags, only that the name is UTF-8.
+        if extra or remark or its_disk or method or flags & ~0x800 or packed != unpacked or offset != place:
+            return False
+        file.seek(place)
+        if file.read(30 + named) != b"PK\3\4" + again + b"\0\0" + name:
+            return False
+        at += 46 + named
+        place += 30 + named + packed
+    return bool(at == length and place == start)
+
+
+def verify_package(path: Path, key: str | None = None) -> Findings:
     """Return what holds and what does not of the package at *path*, a folder or a ZIP file.
 
-    *key* is the fingerprint to expect, "" for any. Raises NoPackageError if there is no package.
+    *key* is the fingerprint to expect, None for any; an empty one is no key, and fits no package. Raises
+    NoPackageError if there is no package.
     """
     findings = Findings()
     if path.is_dir():
         _verify(FolderPackage(path), key, findings)
         return findings
     try:
-        with zipfile.ZipFile(path) as archive:
-            _verify(ZipPackage(archive), key, findings)
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            _verify(ZipPackage(archive, file), key, findings)
     except OSError as error:
         raise NoPackageError(f"{path}: cannot be read ({error.strerror})") from error
     except zipfile.BadZipFile as error:
@@ -210,7 +262,7 @@ def verify_package(path: Path, key: str = "") -> Findings:
     return findings
 
 
-def _verify(package: FolderPackage | ZipPackage, key: str, findings: Findings) -> None:
+def _verify(package: FolderPackage | ZipPackage, key: str | None, findings: Findings) -> None:
     try:
         names = package.names(findings)
         if MANIFEST not in names:
@@ -232,7 +284,7 @@ def _check_signature(
     content: bytes,
     *,
     manifest: dict[str, Any],
-    key: str,
+    key: str | None,
     findings: Findings,
 ) -> None:
     public = _hex(manifest.get("public_key"), 32)
@@ -248,7 +300,7 @@ def _check_signature(
         )
     else:
         findings.holds.append(f"the manifest was signed with the key {fingerprint}")
-    if not key:
+    if key is None:
         findings.notes.append(
             "Compare the key with the one that the department gave out by another way: who makes up a whole "
             "package signs it with a key of their own."
@@ -360,11 +412,17 @@ def _shown(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Check what the command line names, print it, and return the exit status."""
-    key, paths = "", list(arguments)
+    key, paths = None, list(arguments)
     if "--key" in paths[:-1]:
         at = paths.index("--key")
-        key = paths[at + 1]
+        key = paths[at + 1].strip()
         del paths[at : at + 2]
+    if key == "":
+        # What a shell makes of a variable that is not set: it must not pass for "any key".
+        sys.stderr.write(
+            "--key is empty: give the fingerprint that the department gave out, or leave it away\n"
+        )
+        return 2
     if len(paths) > 1 or any(path.startswith("-") for path in paths):
         sys.stderr.write("usage: python3 verify.py [--key FINGERPRINT] [PACKAGE]\n")
         return 2

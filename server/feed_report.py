@@ -46,9 +46,9 @@ class Delivery:
             lines.append(row.line)
 
     def report(
-        self, feed: str, before: int | None, written: Written, *, actor: str, now: datetime
+        self, feed: str, before: int | None, written: Written, *, gone: int, actor: str, now: datetime
     ) -> "ImportReport":
-        """Return what became of the file, which was read to its end."""
+        """Return what became of the file, which was read to its end; *gone* as in the report."""
         for line in written.unknown:
             self.refuse(RefusedRow(line, _UNKNOWN))
         return ImportReport(
@@ -69,6 +69,8 @@ class Delivery:
             ),
             switched_off=dict(sorted(self._switched_off.items())),
             kinds=written.kinds,
+            gone=gone,
+            come=written.count - (before or 0) + gone,
         )
 
 
@@ -110,6 +112,10 @@ class ImportReport:
     """How many of `after` stand on each list; the most first. Empty: it was not counted yet."""
     pending_id: int | None = None
     """Under which it waits for approval; None: it was applied."""
+    gone: int | None = None
+    """Of `before`, the entries of whose plate and jurisdiction none is listed any more. None: not counted."""
+    come: int | None = None
+    """Of `after`, those whose plate and jurisdiction was not listed before. None: not counted."""
 
     def detail(self) -> dict[str, Any]:
         """Return it as JSON holds it, for the access log."""
@@ -124,6 +130,8 @@ class ImportReport:
             f"{self.duplicates} duplicates, {self.replaced} replaced, {self.deleted} deleted, "
             f"{sum(self.switched_off.values())} of codes switched off",
         ]
+        if self.before is not None and self.gone is not None:
+            lines.append(f"{self.gone} of the entries before go, {self.come} new ones come")
         for each in self.refused:
             more = ", …" if each.count > len(each.lines) else ""
             lines.append(f"refused {each.count}: {each.why} (line {', '.join(map(str, each.lines))}{more})")

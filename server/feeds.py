@@ -26,6 +26,7 @@ from server.feed_files import Written, move, read_entries, write_changed, write_
 from server.feed_report import Delivery, ImportReport, report_of
 from server.files import replacing
 from server.hotlist_deeds import place_of
+from server.losses import lines_gone
 from server.pending import Pending, all_pending, drop_pending, pending_for, pending_of, put_pending
 from server.tables import hotlist_feeds
 
@@ -58,7 +59,7 @@ class Feeds:
     """The feeds on disk. One writer at a time: the command line."""
 
     def __init__(self, engine: Engine, folder: Path, least_share: float) -> None:
-        """A feed that would keep less than *least_share* of its entries waits for approval."""
+        """A feed of whose entries less than *least_share* would stay waits for approval: see `losses`."""
         self._engine = engine
         self._folder = folder
         self._least_share = least_share
@@ -93,7 +94,7 @@ class Feeds:
         with writing(self._engine) as connection:
             pending_of(connection, pending.pending_id)  # nobody decided it meanwhile
             move(held, self._file(pending.feed))
-            self._note(connection, report_of(pending.detail), loss=pending.before - pending.after)
+            self._note(connection, report_of(pending.detail), loss=pending.gone)
             drop_pending(connection, pending, "hotlist.approve", actor=actor, now=now)
             superseded = self._supersede(connection, pending.feed, actor, now)
         self.forget(pending, *superseded)
@@ -137,11 +138,12 @@ class Feeds:
                 known = _counted(connection, feed)
             with replacing(draft) as file:
                 written = write(file)
+            gone = 0 if known is None else self._gone(feed, known[0], draft)
             with writing(self._engine) as connection:
                 if _counted(connection, feed) != known:
                     raise HotlistRefusedError(f"feed {feed} was imported meanwhile: import it again")
                 before = None if known is None else known[0]
-                report = delivery.report(feed, before, written, actor=actor, now=now)
+                report = delivery.report(feed, before, written, gone=gone, actor=actor, now=now)
                 superseded = self._supersede(connection, feed, actor, now)
                 report = self._take(connection, draft, report)
         except (HotlistError, HotlistRefusedError) as error:
@@ -158,19 +160,25 @@ class Feeds:
         self.forget(*superseded)
         return report
 
+    def _gone(self, feed: str, before: int, draft: Path) -> int:
+        """Count of the *before* entries of *feed* those that do not stay in *draft*."""
+        path = self._file(feed)
+        # Where nothing is left to compare with, nothing is known to stay.
+        return lines_gone(path, draft) if path.is_file() else before
+
     def _take(self, connection: Connection, draft: Path, report: ImportReport) -> ImportReport:
         """Apply the import, or hold it where it loses too much."""
         actor, now = report.imported_by, report.imported_at
-        gone = 0 if report.before is None else report.before - report.after
+        before, gone = report.before or 0, report.gone or 0
         # An Amber alert ends as it began, by one person and at once.
         few = is_urgent(report.feed) and gone <= URGENT_LOSS
-        if report.before is not None and report.after < report.before * self._least_share and not few:
+        if before - gone < before * self._least_share and not few:
             detail = report.detail()
             pending = put_pending(
                 connection,
                 report.feed,
                 detail,
-                before=report.before,
+                before=before,
                 after=report.after,
                 actor=actor,
                 now=now,
@@ -178,11 +186,12 @@ class Feeds:
             move(draft, self._held(pending.pending_id))
             return replace(report, pending_id=pending.pending_id)
         move(draft, self._file(report.feed))
-        self._note(connection, report, loss=0)
+        self._note(connection, report, loss=None)
         append(connection, Deed(actor, "hotlist.import", source=place_of(actor), detail=report.detail()), now)
         return report
 
-    def _note(self, connection: Connection, report: ImportReport, *, loss: int) -> None:
+    def _note(self, connection: Connection, report: ImportReport, *, loss: int | None) -> None:
+        """Note that an import was applied; *loss*: what of it another person approved, None: nothing."""
         state = next((each for each in states_in(connection) if each.feed == report.feed), None)
         row = {
             "entries": report.after,
@@ -193,9 +202,9 @@ class Feeds:
         if state is None:
             connection.execute(insert(hotlist_feeds).values(feed=report.feed, **row))
             return
-        # What has come back is lost no more: else a later loss would pass as the one that was approved.
-        regained = max(0, report.after - state.entries)
-        row["approved_loss"] = max(0, state.approved_loss + loss - regained)
+        # What has come may be what was lost: else a later loss would pass as the one that was approved.
+        change = -(report.come or 0) if loss is None else loss
+        row["approved_loss"] = max(0, state.approved_loss + change)
         connection.execute(update(hotlist_feeds).where(hotlist_feeds.c.feed == report.feed).values(row))
 
     def _supersede(self, connection: Connection, feed: str, actor: str, now: datetime) -> list[Pending]:

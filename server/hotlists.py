@@ -8,8 +8,8 @@ hotlists/basis/                         what the newest was made of: see `basis`
 A long list is published as a change to the one before, if that is a small one; units hold the one before, or
 take the last whole one and the changes since.
 
-Where most of a feed or of the whole list would go, one person asks and another approves. An approved loss of
-a feed is then the published list's own: it is not asked for twice.
+Where most of a feed or of the whole list would go, whatever else would come, one person asks and another
+approves. An approved loss of a feed is then the published list's own: it is not asked for twice.
 """
 
 import hashlib
@@ -255,15 +255,18 @@ class Hotlists:
             whole=whole,
         )
         published = _published(made)
+        before = 0 if newest is None else newest.entries
+        # Where the list before is gone from the disk, its length is all there is to compare with.
+        gone = max(0, before - published.entries) if made.gone is None else made.gone
         if approval is not None and published.entries != approval.after:
             raise HotlistRefusedError(
                 f"{approval.what} would now hold {published.entries} entries, not {approval.after}: "
                 "reject it and publish again"
             )
         if approval is None and newest is not None:
-            accounted = published.entries + standing.approved_loss
+            accounted = newest.entries - gone + standing.approved_loss
             if accounted < newest.entries * self._least_share:
-                asked = {"expires_at": expires_at.isoformat(), "sequence": wanted}
+                asked = {"expires_at": expires_at.isoformat(), "sequence": wanted, "gone": gone}
                 self._hold(asked, newest.entries, published.entries, actor=actor, now=now)
         self._making.store(made, standing.feeds)
         with writing(self._engine) as connection:
@@ -281,6 +284,8 @@ class Hotlists:
                 "sequence": sequence,
                 "entries": published.entries,
                 "before": None if newest is None else newest.entries,
+                "gone": gone,
+                "come": published.entries - before + gone,
                 "approved_loss": standing.approved_loss,
                 "sha256": published.sha256,
             }

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -27,8 +28,13 @@ from server.unit_words import keep_word
 from sync.batch import Receipt, SignedBatch, decode_batch, encode_receipt
 from sync.errors import SealBrokenError, WireFormatError
 
-QUARANTINE_FILES = 1000
-"""Beyond this many, only the digest of a broken batch is kept: a hostile unit must not fill the disk."""
+QUARANTINE_BYTES = 1 << 30
+"""Beyond this, only the digest of a broken batch is kept: hostile units must not fill the disk."""
+UNIT_QUARANTINE_FILES = 50
+UNIT_QUARANTINE_BYTES = 128 * 1024 * 1024
+"""And beyond these of one unit: it must not take the places of all others."""
+_NAME_END = len("-.batch") + 64
+"""What a file's name in quarantine has behind the unit's: the digest, in hexadecimal, and marks."""
 
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +56,8 @@ class Intake:
         self._keys = keys
         self._quarantine = quarantine
         self._months = Months(engine)
+        self._apart = Lock()
+        """Held while a batch is put into quarantine: else several at once would pass the bounds."""
 
     def admit(self, peer: Peer, now: datetime) -> Ed25519PublicKey:
         """Return the key with which the unit signs, if it may come in.
@@ -87,7 +95,7 @@ class Intake:
             receipt = self._store(signed, opened, peer, now)
         except (SealBrokenError, WireFormatError) as error:
             kept = self._set_apart(peer, signed)
-            detail = {
+            detail: dict[str, object] = {
                 "batch": signed.batch_id,
                 "digest": signed.digest.hex(),
                 "why": str(error),
@@ -151,23 +159,41 @@ class Intake:
             # Asked again under the lock: the same batch may be on its way twice.
             return _same_batch(connection, signed, peer) or store_batch(connection, opened, receipt, now)
 
-    def _set_apart(self, peer: Peer, signed: SignedBatch) -> bool:
-        """Keep the sealed bytes for a person to look at; whether they were kept."""
-        name = f"{peer.unit_id}-{signed.digest.hex()}.batch"
+    def _set_apart(self, peer: Peer, signed: SignedBatch) -> str:
+        """Keep the sealed bytes for a person to look at; what was kept of them, in words."""
+        path = self._quarantine / f"{peer.unit_id}-{signed.digest.hex()}.batch"
         try:
-            self._quarantine.mkdir(mode=0o700, exist_ok=True)
-            if (self._quarantine / name).exists():
-                return True
-            if sum(1 for _ in os.scandir(self._quarantine)) >= QUARANTINE_FILES:
-                return False
-            write_private(self._quarantine / name, signed.payload)
+            with self._apart:
+                self._quarantine.mkdir(mode=0o700, exist_ok=True)
+                if path.exists():
+                    return "whole"
+                if (full := self._full(peer.unit_id, len(signed.payload))) is not None:
+                    return f"digest only: {full}"
+                write_private(path, signed.payload)
         except FileExistsError:
-            return True
+            return "whole"
         except OSError as error:
             raise StoreUnavailableError(
                 f"quarantine cannot be written ({error.strerror})", retry_after_s=300
             ) from error
-        return True
+        return "whole"
+
+    def _full(self, unit_id: str, size: int) -> str | None:
+        """Say which bound *size* more bytes of a unit would pass; None if none."""
+        files = own_bytes = all_bytes = 0
+        with os.scandir(self._quarantine) as held:
+            for each in held:
+                try:
+                    held_bytes = each.stat().st_size
+                except FileNotFoundError:  # somebody looked at it and took it away
+                    continue
+                all_bytes += held_bytes
+                if each.name[:-_NAME_END] == unit_id:
+                    files += 1
+                    own_bytes += held_bytes
+        if files >= UNIT_QUARANTINE_FILES or own_bytes + size > UNIT_QUARANTINE_BYTES:
+            return "this unit has its share of the quarantine"
+        return "the quarantine is full" if all_bytes + size > QUARANTINE_BYTES else None
 
     def _refused(self, peer: Peer, action: str, detail: dict[str, object], now: datetime) -> None:
         _log.warning("refused", action=action, unit=peer.unit_id, **detail)

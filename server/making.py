@@ -7,14 +7,16 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hotlist_cache.delta import encode_change, encode_delta
+from hotlist_cache.comparing import compare
+from hotlist_cache.delta import MAX_CHANGES, encode_change, encode_delta
 from hotlist_cache.encoding import encode_section
-from hotlist_cache.header import SnapshotHeader, sign_header
+from hotlist_cache.header import SnapshotHeader, read_header, sign_header
 from hotlist_cache.publishing import Carried, Issue, rows_of
 from hotlist_cache.snapshot import open_snapshot
 from server.basis import Bases, Basis, RowChanges
 from server.feeds import Feeds, FeedState
 from server.files import replacing
+from server.losses import rows_gone
 
 SMALL = 100_000
 """Entries of a list that is always made whole, which takes a second or two."""
@@ -33,6 +35,8 @@ class Made:
     """What leads to it from the one before; None if there is none, or it would be too long."""
     basis: Basis | None = field(repr=False)
     """What the next one can be made from; None of a small list."""
+    gone: int | None = None
+    """Entries of the list before that do not stay, see `losses`; None: there is none to compare with."""
 
     @property
     def travels(self) -> bytes:
@@ -78,16 +82,17 @@ class Making:
         if basis is not None and basis.carried == self._carried:
             changes = self._bases.changes(basis, self._feeds.files(feeds))
         if basis is None or changes is None:
-            return self._whole(issue, feeds, newest_sequence, enough, key)
+            return self._whole(issue, feeds, newest_sequence, enough, key, basis=basis)
+        gone = rows_gone(changes.gone, changes.come)
         count = basis.snapshot.header.count + len(changes.come) - len(changes.gone)
         if whole or basis.changes >= WHOLE_AFTER or count <= SMALL or count < enough:
             made = self._whole(issue, feeds, 0, enough, key)
-            return replace(made, change=_change(basis, made, changes, key))
+            return replace(made, change=_change(basis, made, changes, key), gone=gone)
         from hotlist_cache.changing import change_list  # arrays, which are wanted for nothing else here
 
         snapshot, change = change_list(basis.snapshot, changes.gone, changes.come, issue, key=key)
         after = Basis(snapshot, self._carried, changes.repeated, basis.changes + 1)
-        return Made(snapshot.header, None, change, after)
+        return Made(snapshot.header, None, change, after, gone)
 
     def store(self, made: Made, feeds: Sequence[FeedState]) -> None:
         """Put the files of *made* where they belong. Nobody fetches them before it is noted as published."""
@@ -109,23 +114,61 @@ class Making:
         self._bases.drop_others(sequence)
 
     def _whole(
-        self, issue: Issue, feeds: Sequence[FeedState], before: int, enough: float, key: Ed25519PrivateKey
+        self,
+        issue: Issue,
+        feeds: Sequence[FeedState],
+        before: int,
+        enough: float,
+        key: Ed25519PrivateKey,
+        *,
+        basis: Basis | None = None,
     ) -> Made:
-        """Return the list made whole, with the change from list *before* if that is on disk whole."""
+        """Return the list made whole, with the change from list *before* if that is on disk whole; *basis* is
+        what else is held of that list."""
         section = encode_section(rows_of(self._feeds.entries(feeds), self._carried))
         issue = replace(issue, shrink_approved=section.shape.rows < enough)
         header = issue.header(section.shape, section.content, section.data)
         data = sign_header(header, key) + section.data
-        change = basis = None
-        if (path := self.whole_file(before)).is_file():
-            try:
-                change = encode_delta(path.read_bytes(), data, key=key)
-            except ValueError:
-                change = None  # too much is new: units take the list whole
-        if section.shape.rows > SMALL:
-            snapshot = open_snapshot(data, keys=[key.public_key()])
-            basis = Basis(snapshot, self._carried, Counter(section.repeated), 0)
-        return Made(header, data, change, basis)
+        path = self.whole_file(before)
+        old = path.read_bytes() if path.is_file() else None
+        if header.count <= SMALL and basis is None and (old is None or read_header(old).count <= SMALL):
+            gone, change = (None, None) if old is None else _small_change(old, data, key)
+            return Made(header, data, change, None, gone)
+        from server.long_losses import entries_gone  # arrays, which are wanted for nothing else here
+
+        snapshot = open_snapshot(data, keys=[key.public_key()])
+        held = None if basis is None else basis.snapshot
+        if held is None and old is not None:
+            held = open_snapshot(old, keys=[key.public_key()])
+        gone = None if held is None else entries_gone(held, snapshot)
+        change = None if old is None else _long_change(old, data, gone or 0, key)
+        made_of = (
+            Basis(snapshot, self._carried, Counter(section.repeated), 0) if header.count > SMALL else None
+        )
+        return Made(header, data, change, made_of, gone)
+
+
+def _small_change(old: bytes, new: bytes, key: Ed25519PrivateKey) -> tuple[int, bytes | None]:
+    """Return how many entries of *old* do not stay in *new*, and the change if it is not too long."""
+    before, after = read_header(old), read_header(new)
+    bodies = (memoryview(data)[len(data) - head.body_bytes :] for data, head in ((old, before), (new, after)))
+    gone, come = compare(next(bodies), before.shape, next(bodies), after.shape)
+    try:
+        change = encode_change(before, new[: len(new) - after.body_bytes], gone, come, key=key)
+    except ValueError:
+        change = None  # too much is new: units take the list whole
+    return rows_gone(gone, come), change
+
+
+def _long_change(old: bytes, new: bytes, gone: int, key: Ed25519PrivateKey) -> bytes | None:
+    """Return the change that leads from *old* to *new*, where *gone* entries of it do not stay; None if it
+    would be too long."""
+    if gone > MAX_CHANGES:
+        return None  # told without comparing row by row, which takes gigabytes where all are others
+    try:
+        return encode_delta(old, new, key=key)
+    except ValueError:
+        return None
 
 
 def _change(basis: Basis, made: Made, changes: RowChanges, key: Ed25519PrivateKey) -> bytes:

@@ -37,12 +37,23 @@ class Pending:
         return "the publication" if self.feed is None else f"the import of feed {self.feed}"
 
     @property
+    def gone(self) -> int:
+        """Entries that are listed and would not stay."""
+        counted = self.detail.get("gone")
+        return max(0, self.before - self.after) if counted is None else int(counted)
+
+    @property
+    def come(self) -> int:
+        """Entries that would be listed and are not."""
+        return self.after - self.before + self.gone
+
+    @property
     def told(self) -> str:
         """What whoever asked for it is told."""
         return (
-            f"{self.what} would shrink it from {self.before} to {self.after} entries, so nothing was "
-            f"changed: check the source; if it is right, a person other than {self.asked_by} approves it "
-            f"with `alpr-server hotlist approve {self.pending_id}`"
+            f"{self.what} would take it from {self.before} to {self.after} entries ({self.gone} go, "
+            f"{self.come} come), so nothing was changed: check the source; if it is right, a person other "
+            f"than {self.asked_by} approves it with `alpr-server hotlist approve {self.pending_id}`"
         )
 
     def require_another(self, actor: str) -> None:

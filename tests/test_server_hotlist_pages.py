@@ -239,6 +239,7 @@ def test_a_file_that_loses_most_of_a_feed_waits_for_another_person(
     assert bring_file(browser, many(10)).status_code == 303
     page = browser.get("/hotlists").text
     assert "would go from 100 to 10 entries" in page and "another person approves it" in page
+    assert "90 entries go, 0 come: another person must approve." in page
     assert "/hotlists/pending/1/approve" not in page
     answer = browser.submit("/hotlists", "/hotlists/pending/1/approve")
     assert answer.status_code == 422 and "another person must approve it" in answer.text
@@ -337,7 +338,7 @@ def test_a_publication_that_loses_too_much_is_approved_by_another_person_on_the_
         bring_file(browser, many(count))
     later(browser)
     answer = browser.submit("/hotlists", "/hotlists/publish")
-    assert answer.status_code == 422 and "would shrink it from 100 to 20" in answer.text
+    assert answer.status_code == 422 and "from 100 to 20 entries (80 go, 0 come)" in answer.text
     number = department.hotlists.pending()[0].pending_id
     log_out(browser)
     log_in(browser, "chief")

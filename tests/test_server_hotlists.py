@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -166,6 +167,114 @@ def test_an_amber_alert_is_ended_by_one_person_but_not_a_whole_urgent_feed(depar
 def test_an_import_that_loses_just_the_share_is_applied(department: Department) -> None:
     bring(department, 10)
     assert bring(department, 5).pending_id is None
+
+
+def others(count: int, kept: int = 0) -> list[Entry]:
+    """Return *count* entries, of which those from *kept* on are of plates that `entries` has not."""
+    return [
+        entry if number < kept else replace(entry, entry_id=f"other-{number}", pattern=f"OTH{number:04}")
+        for number, entry in enumerate(entries(count))
+    ]
+
+
+def bring_others(department: Department, count: int, kept: int = 0, feed: str = "svs") -> ImportReport:
+    return department.hotlists.replace_feed(feed, others(count, kept), actor=ANNE, now=later())
+
+
+def detail_of(department: Department, action: str) -> dict[str, Any]:
+    """Return what the newest entry of *action* in the access log says."""
+    with reading(department.engine) as connection:
+        found = connection.execute(
+            select(audit.c.detail).where(audit.c.action == action).order_by(audit.c.sequence.desc()).limit(1)
+        ).scalar()
+    detail: dict[str, Any] = json.loads(found or "")
+    return detail
+
+
+def test_a_file_of_other_plates_is_no_less_a_loss_for_being_as_long(department: Department) -> None:
+    bring(department, 100)
+    report = bring_others(department, 100)
+    pending = only_pending(department)
+    assert (report.pending_id, report.gone, report.come) == (pending.pending_id, 100, 100)
+    assert "(100 go, 100 come)" in pending.told
+    assert "100 of the entries before go, 100 new ones come" in report.text()
+    assert detail_of(department, "hotlist.hold")["asked"]["gone"] == 100
+    assert publish(department).entries == 100
+    assert accepted(department, 1, None).body.pattern(0).startswith("TST")
+
+
+@pytest.mark.parametrize(("kept", "waits"), [(50, False), (49, True)])
+def test_half_the_plates_must_stay_however_many_come(department: Department, kept: int, waits: bool) -> None:
+    bring(department, 100)
+    report = bring_others(department, 300, kept)
+    assert (report.pending_id is not None) is waits
+    assert (report.gone, report.come) == (100 - kept, 300 - kept)
+    action = "hotlist.hold" if waits else "hotlist.import"
+    detail = detail_of(department, action)
+    detail = detail["asked"] if waits else detail
+    assert (detail["gone"], detail["come"]) == (100 - kept, 300 - kept)
+
+
+def test_entries_that_say_something_else_of_the_same_plates_stay(department: Department) -> None:
+    bring(department, 10)
+    again = [replace(each, entry_id=f"new-{each.entry_id}", reason="armed") for each in entries(10)]
+    report = department.hotlists.replace_feed("svs", again, actor=ANNE, now=later())
+    assert (report.pending_id, report.gone, report.come) == (None, 0, 0)
+
+
+def test_many_entries_of_one_plate_are_not_kept_by_one(department: Department) -> None:
+    same = [replace(each, pattern="TST0000", jurisdiction=None) for each in entries(10)]
+    department.hotlists.replace_feed("svs", same, actor=ANNE, now=later())
+    report = department.hotlists.replace_feed("svs", same[:4], actor=ANNE, now=later())
+    assert report.pending_id is not None and report.gone == 6
+
+
+def test_an_empty_feed_takes_anything_from_one_person(department: Department) -> None:
+    assert bring(department, 0).pending_id is None
+    assert bring_others(department, 10).pending_id is None
+
+
+def test_a_feed_whose_file_is_gone_is_replaced_by_two_persons(department: Department) -> None:
+    bring(department, 10)
+    (department.folder.hotlists / "feeds" / "svs.jsonl").unlink()
+    pending_id = bring(department, 10).pending_id
+    assert pending_id is not None
+    approve(department, pending_id)
+    assert publish(department).entries == 10
+
+
+def test_changes_that_exchange_most_plates_wait(department: Department) -> None:
+    bring(department, 10)
+    new = [replace(each, entry_id=f"entry-{n}") for n, each in enumerate(others(10))]
+    report = change(department, *((each.entry_id, each) for each in new[:5]))
+    assert (report.pending_id, report.gone, report.come) == (None, 5, 5)
+    report = change(department, *((each.entry_id, each) for each in new[4:]))
+    assert report.pending_id is None and report.gone == 5
+    report = change(department, *((each.entry_id, each) for each in entries(6)))
+    assert report.pending_id is not None and (report.gone, report.come) == (6, 6)
+
+
+def test_an_approved_exchange_is_published_without_another_approval(department: Department) -> None:
+    bring(department, 100)
+    publish(department)
+    pending_id = bring_others(department, 120).pending_id
+    assert pending_id is not None
+    approve(department, pending_id)
+    assert department.hotlists.feeds()[0].approved_loss == 100
+    assert publish(department).entries == 120
+    detail = detail_of(department, "hotlist.publish")
+    assert (detail["gone"], detail["come"], detail["approved_loss"]) == (100, 120, 100)
+
+
+def test_an_exchange_in_steps_waits_at_publication(department: Department) -> None:
+    bring(department, 100)
+    publish(department)
+    for kept in (60, 20):
+        assert bring_others(department, 100, kept).pending_id is None
+    with pytest.raises(HotlistRefusedError, match=r"from 100 to 100 entries \(80 go, 80 come\)"):
+        publish(department)
+    published = approve(department, only_pending(department).pending_id)
+    assert published is not None and published.entries == 100
 
 
 def test_share_is_the_departments_to_set(department: Department) -> None:

@@ -1,5 +1,6 @@
 """Judging a batch: what opens, and what is refused and why."""
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -46,11 +47,24 @@ def test_every_read_of_a_batch_comes_out_as_it_went_in(department: Department, u
     assert [len(item.record.hits) for item in batch.reads] == [1, 0]
 
 
-def test_a_batch_of_another_unit_is_told_apart_from_a_broken_one(
+def test_a_batch_of_another_unit_is_not_signed_by_this_one(
     department: Department, unit: Unit, other: Unit
 ) -> None:
-    with pytest.raises(NotPermittedError, match="another unit's"):
+    with pytest.raises(SealBrokenError, match="not signed by this unit's key"):
         opened(department, unit, other.batch([a_read()]))
+
+
+def test_nothing_is_built_of_bytes_that_nobody_signed(department: Department, unit: Unit) -> None:
+    tables = 1 << 20
+    payload = b"\xa1\x64unit\x9a" + tables.to_bytes(4, "big") + b"\xa0" * tables
+    tracemalloc.start()
+    try:
+        with pytest.raises(SealBrokenError):
+            opened(department, unit, SignedBatch("batch-1", payload, bytes(64)))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4 * len(payload)
 
 
 def test_a_unit_cannot_sign_in_the_name_of_another(department: Department, unit: Unit, other: Unit) -> None:
@@ -65,7 +79,7 @@ def test_no_byte_of_a_batch_can_be_turned_over(department: Department, unit: Uni
     for place in range(0, len(signed.payload), 7):
         altered = bytearray(signed.payload)
         altered[place] ^= 1
-        with pytest.raises((SealBrokenError, NotPermittedError)):
+        with pytest.raises(SealBrokenError):
             opened(department, unit, replace(signed, payload=bytes(altered)))
 
 

@@ -1,5 +1,6 @@
 """Taking batches into the database: once each, whole or not at all, and never a receipt too early."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from server.enrolment import revoke
 from server.errors import BatchConflictError, NotPermittedError, StoreUnavailableError
 from server.intake import Intake
 from server.records import get_read
-from server.tables import batches, evidence, hits, reads
+from server.tables import audit, batches, evidence, hits, reads
 from sync.batch import SignedBatch, decode_receipt
 from sync.errors import SealBrokenError, WireFormatError
 from tests.databases import Database
@@ -157,15 +158,61 @@ def test_one_bad_record_keeps_the_whole_batch_out(department: Department, unit: 
     assert held(department)["reads"] == 1
 
 
-def test_quarantine_does_not_grow_without_end(
-    department: Department, unit: Unit, intake: Intake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake_module, "QUARANTINE_FILES", 2)
-    for _ in range(4):
+def kept_of(department: Department) -> list[str]:
+    """What the access log says was kept of each batch in quarantine."""
+    with reading(department.engine) as connection:
+        details = connection.execute(
+            select(audit.c.detail).where(audit.c.action == "batch.quarantine").order_by(audit.c.sequence)
+        ).scalars()
+        return [json.loads(detail)["kept"] for detail in details]
+
+
+def hand_in_broken(intake: Intake, unit: Unit, count: int) -> None:
+    for _ in range(count):
         with pytest.raises(SealBrokenError):
             intake.take(unit.peer, broken(unit), NOW)
+
+
+def test_a_unit_that_fills_its_quarantine_leaves_the_others_their_places(
+    department: Department, unit: Unit, intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = a_unit(department, tmp_path / "other", f"{unit.unit_id}-b")  # begins as the first one's name
+    monkeypatch.setattr(intake_module, "UNIT_QUARANTINE_FILES", 2)
+    hand_in_broken(intake, unit, 4)
+    hand_in_broken(intake, other, 2)
+    hand_in_broken(intake, unit, 1)
+    assert len(list(department.folder.quarantine.iterdir())) == 4
+    beyond = "digest only: this unit has its share of the quarantine"
+    assert kept_of(department) == ["whole", "whole", beyond, beyond, "whole", "whole", beyond]
+
+
+@pytest.mark.parametrize(
+    ("bound", "said"), [("UNIT_QUARANTINE_BYTES", "this unit has"), ("QUARANTINE_BYTES", "is full")]
+)
+def test_quarantine_is_bounded_in_bytes(
+    department: Department,
+    unit: Unit,
+    intake: Intake,
+    monkeypatch: pytest.MonkeyPatch,
+    bound: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(intake_module, bound, 2 * len(broken(unit).payload) + 10)
+    hand_in_broken(intake, unit, 3)
     assert len(list(department.folder.quarantine.iterdir())) == 2
-    assert [action for _, action, _ in audited(department)].count("batch.quarantine") == 4
+    *whole, last = kept_of(department)
+    assert whole == ["whole", "whole"] and last.startswith("digest only: ") and said in last
+
+
+def test_a_broken_batch_that_comes_again_takes_no_second_place(
+    department: Department, unit: Unit, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "UNIT_QUARANTINE_FILES", 1)
+    signed = broken(unit)
+    for _ in range(2):
+        with pytest.raises(SealBrokenError):
+            intake.take(unit.peer, signed, NOW)
+    assert kept_of(department) == ["whole", "whole"]
 
 
 def test_a_revoked_unit_is_not_let_in(department: Department, unit: Unit, intake: Intake) -> None:

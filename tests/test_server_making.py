@@ -19,6 +19,7 @@ from server import basis as basis_module
 from server import making
 from server.basis import changed_lines
 from server.department import Department
+from server.errors import HotlistRefusedError
 from server.hotlists import Hotlists
 from tests.departments import NOW, a_department
 from tests.hotlists import an_entry
@@ -219,3 +220,41 @@ def test_lines_that_differ_lead_from_one_file_to_the_other(
     for line in gone:
         before.remove(line)
     assert sorted(before + come) == sorted(after)
+
+
+def exchanged_in_steps(publisher: Publisher, first: list[Entry]) -> None:
+    """Bring other plates in the place of all, half of them at a time, as one person may."""
+    second = [an_entry(f"7ABC12{number}", f"id-{number}") for number in range(8)]
+    for kept in (4, 0):
+        publisher.bring("stolen", [*first[:kept], *second[kept:]])
+    assert publisher.hotlists.pending() == []
+
+
+@pytest.mark.parametrize("left", ["columns", "list", "neither"])
+def test_a_long_list_of_other_plates_waits_whatever_is_left_to_compare_it_with(
+    department: Department, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    publisher = Publisher(department)
+    publisher.bring("stolen", PLATES)
+    assert publisher.publish() == "whole"
+    folder = department.folder.hotlists
+    if left != "list":
+        (folder / "1.snapshot").unlink()
+    if left != "columns":
+        (folder / "basis" / "1" / "list.columns").unlink()
+    monkeypatch.setattr(basis_module, "MOST_LINES", 2)
+    exchanged_in_steps(publisher, PLATES)
+    if left == "neither":
+        publisher.publish()  # it is as long as the one before, and nothing else is known of that
+        return
+    with pytest.raises(HotlistRefusedError, match="8 go, 8 come"):
+        publisher.publish()
+
+
+def test_a_long_list_of_other_plates_waits_if_it_is_made_by_changes(department: Department) -> None:
+    publisher = Publisher(department)
+    publisher.bring("stolen", PLATES)
+    publisher.publish()
+    exchanged_in_steps(publisher, PLATES)
+    with pytest.raises(HotlistRefusedError, match="8 go, 8 come"):
+        publisher.publish()

@@ -123,7 +123,7 @@ def test_a_revoked_unit_is_refused(scene: Scene, tmp_path: Path) -> None:
 
 def test_a_batch_of_another_unit_is_refused(scene: Scene, tmp_path: Path) -> None:
     other = a_unit(scene.department, tmp_path / "unit", "unit-other")
-    assert scene.refusal(other.batch([a_read()])) == 403
+    assert scene.refusal(other.batch([a_read()])) == 422  # to this one it is a batch with a wrong signature
 
 
 def test_an_altered_batch_under_a_known_id_is_a_conflict(scene: Scene) -> None:
