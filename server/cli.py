@@ -4,6 +4,7 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -13,11 +14,12 @@ from hotlist_cache.errors import HotlistError
 from server import clock
 from server.account_commands import PasswordFile, account_app, password_from, tell_password
 from server.actors import console_person
+from server.audit import Deed, append
 from server.audit_commands import audit_app, policy, transparency
 from server.broker_config import write_broker_config
 from server.check_commands import check
 from server.daemon import run as run_daemon
-from server.database import reading
+from server.database import reading, writing
 from server.department import Administrator, found, open_department
 from server.enrolment import UnitAddresses, renew_page
 from server.enrolment import enroll as enroll_unit
@@ -32,6 +34,8 @@ from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.keys import write_private
 from server.logs import set_up_logs
 from server.moving_commands import move_to_postgresql
+from server.own_certificates import ending, names_host, names_of
+from server.own_certificates import renew as renew_own
 from server.picture_commands import pictures_app
 from server.read_commands import reads_app
 from server.release_commands import release_app
@@ -45,7 +49,9 @@ from server.unit_commands import unit_app
 from server.unit_log_commands import audit_unit
 from server.updates_commands import updates_app
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The department's side.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help="The department's side."
+)
 app.add_typer(hotlist_app, name="hotlist")
 app.add_typer(updates_app, name="updates")
 app.add_typer(transfer_app, name="transfer")
@@ -169,7 +175,32 @@ def enroll(
         page_hosts=page_host or (),
     )
     typer.echo(f"unit {unit} is enrolled; its files are in {out}")
+    host = urlsplit(addresses.server_url).hostname or ""
+    if not names_host(department.folder.keys, host):
+        typer.echo(
+            f"WARNING: the server's certificate does not name {host!r}: no unit will connect to it there. "
+            "Give another --server-url, or a department founded with --host",
+            err=True,
+        )
     typer.echo("Carry them to the unit by a way nobody else can read, then delete them here.")
+
+
+@app.command("server-certificate")
+def server_certificate(
+    host: Annotated[list[str] | None, typer.Option(help="Name or address; else those it has.")] = None,
+    root: RootOption = DEFAULT_ROOT,
+) -> None:
+    """Make the server's own certificates anew, as they end, or as it has another name. Then restart it."""
+    department = open_department(root)
+    folder = department.folder.keys
+    hosts = host or list(names_of(folder))
+    end = renew_own(folder, department.keys, hosts, clock.now())
+    with writing(department.engine) as connection:
+        deed = Deed(
+            console_person(), "server.certificate", detail={"hosts": hosts, "until": f"{end:%Y-%m-%d}"}
+        )
+        append(connection, deed, clock.now())
+    typer.echo(f"good for {', '.join(hosts)} until {end:%Y-%m-%d}; restart the server, and back up keys/")
 
 
 @app.command("page-certificate")
@@ -246,18 +277,22 @@ def run(
 @app.command()
 def report(root: Root) -> None:
     """Say what the department holds, in numbers."""
-    held = holdings(open_department(root), clock.now())
+    department = open_department(root)
+    held = holdings(department, clock.now())
     units = Table("unit", "reads held", "days since its last batch", "state", title="Units")
     for unit in held.units:
         state = "revoked" if unit.revoked else unit.state
-        units.add_row(unit.unit_id, f"{unit.reads}", f"{unit.quiet_days}", state)
+        quiet = "never" if unit.last_batch_at is None else f"{unit.quiet_days}"
+        units.add_row(unit.unit_id, f"{unit.reads}", quiet, state)
     lists = Table("list", "match", "hits", title="Hits on record")
     for name, kind, count in held.hits:
         lists.add_row(name, kind, f"{count}")
     console = Console()
     console.print(units, lists)
     newest = held.hotlist
+    ends = ending(department.folder.keys, clock.now())
     for line in (
+        *([f"WARNING: {ends}"] if ends else ()),
         f"{held.reads} reads, from {held.batches} batches with a signed receipt for {held.receipted}",
         "no hotlist is published"
         if newest is None

@@ -23,6 +23,7 @@ from server.listeners import bind, notify, serve
 from server.local_books import LocalBooks
 from server.local_publishing import Bringing
 from server.maps import atlas_of
+from server.own_certificates import ending
 from server.pages import pages_app
 from server.publications import Publications
 from server.retention import carry_on
@@ -50,6 +51,8 @@ def run(root: Path, host: str, port: int, admin_port: int) -> None:
     """
     department = open_department(root, upgrading=True)
     warn_of_checksums(department.engine)
+    if ends := ending(department.folder.keys, clock.now()):
+        _log.warning("certificate", why=ends)
     intake = Intake(department.engine, department.keys, department.folder.quarantine)
     desk = Desk(
         department.engine,

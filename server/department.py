@@ -18,6 +18,7 @@ from server.hotlist_deeds import place_of
 from server.hotlists import Hotlists
 from server.keys import DepartmentKeys, load_keys, make_keys, write_private
 from server.list_visibility import ListVisibility
+from server.owner import given_back
 from server.passwords import require_password
 from server.pictures import Pictures, open_pictures
 from server.publications import Publications
@@ -245,6 +246,7 @@ def open_department(root: Path, *, upgrading: bool = False) -> Department:
     folder = Folder(root)
     settings = read_settings(folder.settings)
     keys = load_keys(folder.keys)
+    given_back(root)
     url = settings.database.url
     if not url and not folder.database.is_file():
         raise SettingsInvalidError(f"{folder.database} is missing: restore it from the backup")

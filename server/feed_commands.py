@@ -20,7 +20,9 @@ from server.feed_watch import refused_files, take_waiting
 from server.hotlist_commands import DEFAULT_ROOT, RootOption, hotlist_app
 from server.purposes import stated_purpose
 
-urgent_app = typer.Typer(no_args_is_help=True, help="The urgent list by hand, as an Amber alert asks.")
+urgent_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The urgent list by hand, as an Amber alert asks."
+)
 __all__ = ["hotlist_app"]  # with what is added to it here
 
 hotlist_app.add_typer(urgent_app, name="urgent")

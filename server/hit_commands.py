@@ -26,7 +26,9 @@ from server.hits import HITS_PER_PAGE, MOST_PAGES, Hit, HitQuery, day_of, find_h
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.keys import write_private
 
-hits_app = typer.Typer(no_args_is_help=True, help="What came of hits, and how well plates are read.")
+hits_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="What came of hits, and how well plates are read."
+)
 
 ReadId = Annotated[str, typer.Argument(help="The read's id.")]
 HitId = Annotated[str, typer.Argument(help="The hit's id; needed where the read met several entries.")]

@@ -28,8 +28,10 @@ PendingId = Annotated[int, typer.Argument(help="As `hotlist pending` shows it.")
 UnitId = Annotated[str, typer.Argument(help="As it was enrolled.")]
 EntryId = Annotated[str, typer.Argument(help="As `hotlist local list` shows it.")]
 
-hotlist_app = typer.Typer(no_args_is_help=True, help="Lists of wanted plates.")
-local_app = typer.Typer(no_args_is_help=True, help="What officers put on their own units.")
+hotlist_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Lists of wanted plates.")
+local_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="What officers put on their own units."
+)
 hotlist_app.add_typer(local_app, name="local")
 
 

@@ -9,7 +9,9 @@ from server.database import writing
 from server.department import open_department
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 
-pictures_app = typer.Typer(no_args_is_help=True, help="Pictures outside the database, as [pictures] says.")
+pictures_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Pictures outside the database, as [pictures] says."
+)
 
 
 @pictures_app.command("move")

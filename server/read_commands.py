@@ -22,7 +22,9 @@ from sync.purposes import checked_incident
 
 T = TypeVar("T")
 reads_app = typer.Typer(
-    no_args_is_help=True, help="Searches of the reads; each is recorded with its purpose."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Searches of the reads; each is recorded with its purpose.",
 )
 
 Purpose = Annotated[str, typer.Option(help="Of the pick list, e.g. investigation.")]

@@ -9,7 +9,7 @@ from server.errors import ServerError
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.rosters import LASTS, Rosters
 
-roster_app = typer.Typer(no_args_is_help=True, help="Who may log in on the units.")
+roster_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who may log in on the units.")
 
 
 @roster_app.command("publish")

@@ -14,7 +14,9 @@ from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.intake import Intake
 from server.unit_logs import UnitLogs
 
-transfer_app = typer.Typer(no_args_is_help=True, help="Reads that come without a network.")
+transfer_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Reads that come without a network."
+)
 
 
 @transfer_app.callback()

@@ -14,7 +14,7 @@ from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.keys import write_private
 from server.lost_unit import LONGEST_WINDOW, report_lost
 
-unit_app = typer.Typer(no_args_is_help=True, help="Units that are gone.")
+unit_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Units that are gone.")
 
 
 @unit_app.callback()

@@ -26,7 +26,9 @@ from server.repository_signing import describe, read_metadata, sign_file
 from sync.trust_values import FOLDERS, MODEL_KIND, PACK_SUFFIX, PROFILE_KIND, Label, pack_path
 
 updates_app = typer.Typer(
-    no_args_is_help=True, help="What is published to units: roles, keys, signatures, models, profiles."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="What is published to units: roles, keys, signatures, models, profiles.",
 )
 RoleArgument = Annotated[str, typer.Argument(help="root or targets")]
 NameArgument = Annotated[str, typer.Argument(help="Of the key.")]
