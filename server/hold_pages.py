@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse
 
 from server.custody import At, Doing, Line, Looking, moment_of
 from server.errors import RetentionRefusedError
-from server.holds import MOST_COUNTED, HoldKind, all_holds, kept_by, lift, place
+from server.holds import HoldKind, all_holds, counted, kept_by, lift, place
 
 _FIELDS = (
     *("kind", "authority", "case_number", "plate", "latitude_deg", "longitude_deg", "radius_m"),
@@ -64,7 +64,7 @@ def place_hold(
             chosen,
             _subject(chosen, given),
             authority=authority,
-            case_number=case_number.strip(),
+            case_number=case_number,
             actor=at.actor,
             now=at.now,
         )
@@ -92,8 +92,7 @@ def _page(at: At, status: int = 200, message: str = "", given: dict[str, str] | 
         status,
         message=message,
         holds=found,
-        kept=kept,
-        most=MOST_COUNTED,
+        kept={hold_id: counted(count) for hold_id, count in kept.items()},
         given=given or dict.fromkeys(_FIELDS, ""),
         may=at.may,
         is_own=at.actor.is_person,
@@ -110,7 +109,7 @@ def _kind(text: str) -> HoldKind:
 def _subject(kind: HoldKind, given: dict[str, str]) -> dict[str, Any]:
     match kind:
         case HoldKind.PLATE:
-            return {"plate": given["plate"].strip()}
+            return {"plate": given["plate"]}
         case HoldKind.PLACE:
             try:
                 return {name: float(given[name]) for name in _NUMBERS}
@@ -120,8 +119,8 @@ def _subject(kind: HoldKind, given: dict[str, str]) -> dict[str, Any]:
             since, until = moment_of("From", given["since"]), moment_of("Until", given["until"])
             if since is None or until is None:
                 raise RetentionRefusedError("a hold on a time needs its beginning and its end")
-            return {"since": since.isoformat(), "until": until.isoformat(), "unit": given["unit"].strip()}
+            return {"since": since.isoformat(), "until": until.isoformat(), "unit": given["unit"]}
         case HoldKind.CASE:
-            return {"case_number": given["case_number"].strip()}
+            return {"case_number": given["case_number"]}
         case HoldKind.READS:
-            return {"ids": given["reads"].split()}
+            return {"ids": [given["reads"]]}

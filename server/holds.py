@@ -8,32 +8,24 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, false, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, false, insert, or_, select, update
 
 from server.access import Purpose
 from server.actors import Actor, recorded
 from server.database import reading, writing
 from server.errors import RetentionRefusedError
-from server.records import Place, ReadQuery, plate_pattern
-from server.tables import audit, legal_hold_reads, legal_holds, reads
+from server.hold_cases import cases_in, counted_by, entries_of
+from server.hold_corrections import or_corrects, with_corrections
+from server.hold_subjects import HoldKind, condition, during, require_known, tidied
+from server.tables import legal_hold_reads, legal_holds
 
-LONGEST_RADIUS_M = 50_000.0
-MOST_READS = 500
+__all__ = ["MOST_COUNTED", "Hold", "HoldKind", "all_holds", "counted", "held", "holds_in", "kept_by", "lift"]
+__all__ += ["place", "refresh", "shown_under"]
+
 MOST_COUNTED = 10_000
 """A hold on a month keeps millions of reads; the page says "more than" so many."""
-
-
-class HoldKind(StrEnum):
-    """What a hold names."""
-
-    PLATE = "plate"
-    PLACE = "place"
-    TIME = "time"
-    CASE = "case"
-    READS = "reads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +62,13 @@ def place(
 ) -> int:
     """Keep from now on what *subject* names, and return the hold's number.
 
-    Raises RetentionRefusedError if it names nothing that can be held, or says not by whose authority.
+    Raises RetentionRefusedError if it names nothing that can be held, a read or a unit that is not there, or
+    says not by whose authority.
     """
-    if not authority.strip() or not case_number.strip():
+    authority, case_number = authority.strip(), case_number.strip()
+    if not authority or not case_number:
         raise RetentionRefusedError("a hold needs who ordered it and the case number")
-    _condition(kind, subject)
+    subject = tidied(kind, subject)
     row = {
         "kind": kind.value,
         "subject": json.dumps(subject, sort_keys=True),
@@ -85,6 +79,7 @@ def place(
     }
     detail: dict[str, Any] = dict(subject)
     with recorded(engine, _of_case(actor, case_number), "hold.place", detail, now) as connection:
+        require_known(connection, kind, subject)
         result = connection.execute(insert(legal_holds).values(row))
         assert result.inserted_primary_key is not None
         detail["hold"] = hold_id = int(result.inserted_primary_key[0])
@@ -124,25 +119,25 @@ def all_holds(engine: Engine) -> list[Hold]:
         return holds_in(connection)
 
 
-def kept_by(engine: Engine) -> dict[int, int]:
-    """Return of each hold in force how many reads that are there now it keeps, counted up to one more than
-    `MOST_COUNTED`."""
+def kept_by(engine: Engine, only: int | None = None) -> dict[int, int]:
+    """Return of each hold in force, or of that numbered *only*, how many reads that are there now it keeps,
+    counted up to one more than `MOST_COUNTED`."""
     with writing(engine) as connection:
         refresh(connection)
     # Apart from the other block: counting must not keep units from handing in their reads.
     with reading(engine) as connection:
         return {
-            hold.hold_id: connection.execute(
-                select(func.count()).select_from(
-                    select(reads.c.read_id)
-                    .where(_condition(hold.kind, hold.subject, hold.hold_id))
-                    .limit(MOST_COUNTED + 1)
-                    .subquery()
-                )
-            ).scalar_one()
+            hold.hold_id: _count(connection, hold)
             for hold in holds_in(connection)
-            if hold.lifted_at is None
+            if hold.lifted_at is None and only in (None, hold.hold_id)
         }
+
+
+def counted(count: int) -> str:
+    """Return how a count of `kept_by` is said."""
+    if count > MOST_COUNTED:
+        return f"more than {MOST_COUNTED:,} reads"
+    return "1 read" if count == 1 else f"{count:,} reads"
 
 
 def holds_in(connection: Connection) -> list[Hold]:
@@ -167,104 +162,63 @@ def holds_in(connection: Connection) -> list[Hold]:
 
 def refresh(connection: Connection) -> None:
     """Bring up to date, in a `writing` block, which reads the holds on cases cover: those that anybody was
-    shown for the case since."""
-    for hold in holds_in(connection):
-        if hold.lifted_at is None and hold.kind is HoldKind.CASE:
-            _remember(connection, hold.hold_id, shown_under(connection, str(hold.subject["case_number"])))
+    shown for the case since, and those that a canvass for it counted."""
+    of_cases = [
+        hold for hold in holds_in(connection) if hold.lifted_at is None and hold.kind is HoldKind.CASE
+    ]
+    cases = cases_in(connection) if of_cases else []
+    for hold in of_cases:
+        known = _known(connection, hold.hold_id)
+        found: set[str] = set()
+        for entry in entries_of(connection, str(hold.subject["case_number"]), cases):
+            found |= entry.shown
+            # Counted once: each step of a purge comes by here. What tells is kept with the reads themselves.
+            if entry.is_canvass and (mark := f"entry {entry.sequence} of the access log") not in known:
+                found |= {mark, *counted_by(connection, entry)}
+        _remember(connection, hold.hold_id, found - known)
 
 
-def held(connection: Connection) -> ColumnElement[bool]:
+def held(connection: Connection, corrected: ColumnElement[bool] | None = None) -> ColumnElement[bool]:
     """Return the condition on `reads` that is true of all that holds in force keep, else false. Of a case it
-    is true of what `refresh` last found.
+    is true of what `refresh` last found. What a held read corrects, and what corrects it, is held too.
 
-    A read without a place is in no place: no hold on one keeps it.
+    A read without a place is in no place: no hold on one keeps it. *corrected* is as `or_corrects` has it.
     """
     conditions = [
-        _condition(hold.kind, hold.subject, hold.hold_id)
+        condition(connection, hold.kind, hold.subject, hold.hold_id)
         for hold in holds_in(connection)
         if hold.lifted_at is None
     ]
-    # What a read lacks (a place, a prefix) makes a comparison null, whose negation is null too.
-    kept: ColumnElement[bool] = func.coalesce(or_(false(), *conditions), false())
-    return kept
-
-
-def _condition(kind: HoldKind, subject: dict[str, Any], hold_id: int = 0) -> ColumnElement[bool]:
-    try:
-        match kind:
-            case HoldKind.PLATE:
-                return _plate(str(subject["plate"]))
-            case HoldKind.PLACE:
-                return _place(**{name: float(subject[name]) for name in _PLACE})
-            case HoldKind.TIME:
-                return _time(subject)
-            case HoldKind.CASE | HoldKind.READS:
-                return _reads(kind, subject, hold_id)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RetentionRefusedError(f"a hold on a {kind.value} needs other fields: {error}") from None
-
-
-_PLACE = ("latitude_deg", "longitude_deg", "radius_m")
-
-
-def _plate(plate: str) -> ColumnElement[bool]:
-    pattern = plate_pattern(ReadQuery(plate))
-    if len(pattern.replace("%", "").replace("_", "")) < 2:
-        raise RetentionRefusedError("a hold on a plate needs at least two of its characters")
-    forms = (reads.c.plate_folded, reads.c.prefix_first_folded, reads.c.prefix_last_folded)
-    if "_" in pattern or "%" in pattern:
-        return or_(*(form.like(pattern) for form in forms))
-    return or_(*(form == pattern for form in forms))
-
-
-def _place(latitude_deg: float, longitude_deg: float, radius_m: float) -> ColumnElement[bool]:
-    if not (-90 <= latitude_deg <= 90 and -180 <= longitude_deg <= 180 and 0 < radius_m <= LONGEST_RADIUS_M):
-        raise RetentionRefusedError(f"a place is degrees and a radius of at most {LONGEST_RADIUS_M:.0f} m")
-    # The square around the circle: a hold may keep more than it names, never less.
-    south, north, west, east = Place(latitude_deg, longitude_deg, radius_m).sides
-    return and_(reads.c.latitude_deg.between(south, north), reads.c.longitude_deg.between(west, east))
-
-
-def _time(subject: dict[str, Any]) -> ColumnElement[bool]:
-    since, until = (datetime.fromisoformat(subject[name]) for name in ("since", "until"))
-    if since.tzinfo is None or until.tzinfo is None or since >= until:
-        raise RetentionRefusedError("a hold on a time needs since and until, with their timezone, in order")
-    # Both ends of a read: a vehicle in view when the time begins or ends is held.
-    during = and_(reads.c.settled_at >= since, reads.c.first_seen_at <= until)
-    return and_(during, reads.c.unit_id == subject["unit"]) if subject.get("unit") else during
-
-
-def _reads(kind: HoldKind, subject: dict[str, Any], hold_id: int) -> ColumnElement[bool]:
-    if kind is HoldKind.CASE and not str(subject["case_number"]).strip():
-        raise RetentionRefusedError("a hold on a case needs its number")
-    if kind is HoldKind.READS and not 0 < len(subject["ids"]) <= MOST_READS:
-        raise RetentionRefusedError(f"a hold on reads names 1 to {MOST_READS} of them")
-    own = select(legal_hold_reads.c.read_id).where(legal_hold_reads.c.hold_id == hold_id)
-    return reads.c.read_id.in_(own)
-
-
-def _remember(connection: Connection, hold_id: int, ids: Iterable[str]) -> None:
-    known = set(
-        connection.execute(
-            select(legal_hold_reads.c.read_id).where(legal_hold_reads.c.hold_id == hold_id)
-        ).scalars()
-    )
-    new = [{"hold_id": hold_id, "read_id": each} for each in sorted({*map(str, ids)} - known)]
-    if new:
-        connection.execute(insert(legal_hold_reads), new)
+    return or_corrects(connection, or_(*conditions), corrected) if conditions else false()
 
 
 def shown_under(connection: Connection, case_number: str) -> list[str]:
     """Return the reads that anybody was shown for a case, as the access log has it."""
-    found: set[str] = set()
-    for (detail,) in connection.execute(select(audit.c.detail).where(audit.c.case_number == case_number)):
-        fields = json.loads(detail)
-        shown = fields.get("shown")
-        if isinstance(shown, list):
-            found.update(map(str, shown))
-        if isinstance(fields.get("read"), str):
-            found.add(fields["read"])
-    return sorted(found)
+    entries = entries_of(connection, case_number, cases_in(connection))
+    return sorted({each for entry in entries for each in entry.shown})
+
+
+def _count(connection: Connection, hold: Hold) -> int:
+    covers = [condition(connection, hold.kind, hold.subject, hold.hold_id)]
+    if hold.kind is HoldKind.TIME:
+        # Their own times are in an index, arrivals are not: of a long time these alone are more than enough.
+        covers.insert(0, during(hold.subject))
+    found = set[str]()
+    for each in covers:
+        if len(found) <= MOST_COUNTED:
+            found = with_corrections(connection, each, MOST_COUNTED + 1)
+    return min(len(found), MOST_COUNTED + 1)
+
+
+def _known(connection: Connection, hold_id: int) -> set[str]:
+    own = select(legal_hold_reads.c.read_id).where(legal_hold_reads.c.hold_id == hold_id)
+    return set(connection.execute(own).scalars())
+
+
+def _remember(connection: Connection, hold_id: int, ids: Iterable[str]) -> None:
+    new = [{"hold_id": hold_id, "read_id": each} for each in sorted(ids)]
+    if new:
+        connection.execute(insert(legal_hold_reads), new)
 
 
 def _of_case(actor: Actor, case_number: str) -> Actor:

@@ -14,7 +14,7 @@ from server.database import reading, writing
 from server.department import Department, open_department
 from server.durations import spoken
 from server.errors import RetentionRefusedError, SettingsInvalidError
-from server.holds import HoldKind, all_holds, lift, place
+from server.holds import HoldKind, all_holds, counted, kept_by, lift, place
 from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.purge_book import all_purges, certificate_of, verify_certificate
 from server.retention import approve, ask, carry_out, withdraw
@@ -33,8 +33,12 @@ from server.retention_rules import (
 from server.retention_values import Rules, Said, of_settings, proposal_of
 from server.settings import CALIFORNIA
 
-retention_app = typer.Typer(no_args_is_help=True, help="How long reads are kept, and their destruction.")
-hold_app = typer.Typer(no_args_is_help=True, help="Legal holds, which no purge passes.")
+retention_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="How long reads are kept, and their destruction."
+)
+hold_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Legal holds, which no purge passes."
+)
 
 RuleArgument = Annotated[int, typer.Argument(help="The rule's number.")]
 ReasonOption = Annotated[str, typer.Option(help="Who decided it, and why.")]
@@ -237,7 +241,9 @@ def hold_place(
     latitude: Annotated[float | None, typer.Option()] = None,
     longitude: Annotated[float | None, typer.Option()] = None,
     radius_m: Annotated[float, typer.Option()] = 500.0,
-    read: Annotated[list[str] | None, typer.Option(help="A read's id; may be given several times.")] = None,
+    read: Annotated[
+        list[str] | None, typer.Option(help="A read's id, or several with commas between; may be repeated.")
+    ] = None,
     root: RootOption = DEFAULT_ROOT,
 ) -> None:
     """Keep what is named from every purge, also what comes in later."""
@@ -250,8 +256,9 @@ def hold_place(
     }
     if kind is HoldKind.TIME:
         subjects[kind] |= {"since": _utc(since), "until": _utc(until)}
+    engine = open_department(root).engine
     number = place(
-        open_department(root).engine,
+        engine,
         kind,
         subjects[kind],
         authority=authority,
@@ -260,6 +267,8 @@ def hold_place(
         now=clock.now(),
     )
     typer.echo(f"hold {number} is in force")
+    count = kept_by(engine, number).get(number, 0)
+    typer.echo(f"it keeps now: {counted(count)}" + ("" if count else ": is that what you meant?"))
 
 
 @hold_app.command("lift")

@@ -315,7 +315,7 @@ def test_commands_go_through_two_persons(
 
     assert "would go: 1 reads" in run("retention", "plan")[1]
     placed = run("hold", "place", "plate", "--plate", "7ABC123", "--authority", "Court 1", "--case", "26-1")
-    assert placed == (0, "hold 1 is in force\n")
+    assert placed == (0, "hold 1 is in force\nit keeps now: 1 read\n")
     assert "kept by legal holds: 1" in run("retention", "plan")[1]
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "brandt")  # anybody's to set: it makes no second person
