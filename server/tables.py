@@ -402,7 +402,8 @@ legal_hold_reads = Table(
     Column("hold_id", ForeignKey("legal_holds.hold_id"), primary_key=True),
     Column("read_id", String(64), primary_key=True),
 )
-"""Of holds on single reads and on cases. No foreign key to `reads`: one may be named before it comes in."""
+"""Of holds on single reads and on cases, and what else of the access log a case hold takes in. No foreign
+key to `reads`: a purge of before the hold may have taken one that the log names."""
 
 purges = Table(
     "purges",
