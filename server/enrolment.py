@@ -59,6 +59,10 @@ port = {mqtt_port}
 [page]
 host = "127.0.0.1"
 hosts = {page_hosts}
+
+# On a Raspberry Pi or another small computer take away both "#".
+#[recognizer]
+#model_pack = "pi5"
 """
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
