@@ -98,7 +98,9 @@ class Checkpoints:
                 f"{self.file}: no checkpoint can be written to it ({error.strerror})"
             ) from error
 
-    def check(self, copies: Sequence[Path] = (), noted: AuditHead | None = None, key: str = "") -> CheckedLog:
+    def check(
+        self, copies: Sequence[Path] = (), noted: AuditHead | None = None, key: str | None = None
+    ) -> CheckedLog:
         """Return what a log holds that is unbroken and agrees with the table, the file and all *copies*.
 
         *key* is the fingerprint to expect. Raises AuditBrokenError saying what does not agree,
@@ -110,8 +112,8 @@ class Checkpoints:
             digests = _digests(connection, [each.sequence for each in stored])
         public = self._public_key() if stored or self._key_path.exists() else None
         known = "" if public is None else fingerprint(raw(public))
-        if key and key != known:
-            raise AuditBrokenError(f"the key is {known or 'missing'}, not {key}: it was exchanged")
+        if key is not None and key != known:
+            raise AuditBrokenError(f"the key is {known or 'missing'}, not {key or 'empty'}: it was exchanged")
         for number, each in enumerate(stored, 1):
             if each.number != number:
                 raise AuditBrokenError(f"checkpoint {number} is missing: the next one is {each.number}")

@@ -33,7 +33,9 @@ From = Annotated[str, typer.Option("--from", help="Day or moment, UTC: 2026-03-0
 To = Annotated[str, typer.Option("--to", help="The last day, included, or a moment; else now.")]
 Why = Annotated[str, typer.Option("--purpose", help="Of the pick list; it stands on what is written.")]
 Case = Annotated[str, typer.Option("--case", help="Case number, where the purpose asks for one.")]
-KeyName = Annotated[str, typer.Option("--key", help="The fingerprint you noted: another key is refused.")]
+KeyName = Annotated[
+    str | None, typer.Option("--key", help="The fingerprint you noted: another key is refused.")
+]
 
 
 @audit_app.command("verify")
@@ -44,7 +46,7 @@ def audit_verify(
         list[Path] | None,
         typer.Option("--copy", help="File of checkpoints that was copied away; may be given several times."),
     ] = None,
-    key: KeyName = "",
+    key: KeyName = None,
 ) -> None:
     """Check the log's chain and every checkpoint there is; print head and key, to be noted down."""
     department = open_department(root)

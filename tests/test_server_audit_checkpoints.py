@@ -197,6 +197,8 @@ def test_a_swapped_key_with_everything_signed_anew_is_found_by_who_noted_the_fin
     checkpoints.step(MORNING)
     noted = checkpoints.check().key
     assert checkpoints.check(key=noted).key == noted
+    with pytest.raises(AuditBrokenError, match="not empty"):
+        checkpoints.check(key="")  # a shell variable that nobody set
     tamper(log, "DELETE FROM audit_checkpoints")
     checkpoints.file.unlink()
     (folder.keys / KEY_FILE).unlink()
