@@ -18,6 +18,7 @@ from server.audit import Deed, append
 from server.audit_commands import audit_app, policy, transparency
 from server.broker_config import write_broker_config
 from server.check_commands import check
+from server.coming_ends import coming_ends
 from server.daemon import run as run_daemon
 from server.database import reading, writing
 from server.department import Administrator, found, open_department
@@ -34,7 +35,7 @@ from server.hotlist_commands import DEFAULT_ROOT, RootOption
 from server.keys import write_private
 from server.logs import set_up_logs
 from server.moving_commands import move_to_postgresql
-from server.own_certificates import ending, names_host, names_of
+from server.own_certificates import names_host, names_of
 from server.own_certificates import renew as renew_own
 from server.picture_commands import pictures_app
 from server.read_commands import reads_app
@@ -290,9 +291,8 @@ def report(root: Root) -> None:
     console = Console()
     console.print(units, lists)
     newest = held.hotlist
-    ends = ending(department.folder.keys, clock.now())
     for line in (
-        *([f"WARNING: {ends}"] if ends else ()),
+        *(f"WARNING: {line}" for line in coming_ends(department, clock.now())),
         f"{held.reads} reads, from {held.batches} batches with a signed receipt for {held.receipted}",
         "no hotlist is published"
         if newest is None

@@ -13,6 +13,7 @@ from server import clock
 from server.access import Access, factors_of
 from server.audit_answers import checkpoints_of
 from server.broker import BrokerLink
+from server.coming_ends import coming_ends
 from server.department import Department, open_department
 from server.desk import Desk
 from server.errors import ServerError
@@ -23,7 +24,6 @@ from server.listeners import bind, notify, serve
 from server.local_books import LocalBooks
 from server.local_publishing import Bringing
 from server.maps import atlas_of
-from server.own_certificates import ending
 from server.pages import pages_app
 from server.publications import Publications
 from server.retention import carry_on
@@ -51,8 +51,8 @@ def run(root: Path, host: str, port: int, admin_port: int) -> None:
     """
     department = open_department(root, upgrading=True)
     warn_of_checksums(department.engine)
-    if ends := ending(department.folder.keys, clock.now()):
-        _log.warning("certificate", why=ends)
+    for line in coming_ends(department, clock.now()):
+        _log.warning("ends soon", why=line)
     intake = Intake(department.engine, department.keys, department.folder.quarantine)
     desk = Desk(
         department.engine,

@@ -16,6 +16,7 @@ from recognizer.published import check_published
 from server import clock
 from server.actors import console_person
 from server.audit import Deed, append
+from server.coming_ends import signatures_due
 from server.database import writing
 from server.department import Department, open_department
 from server.errors import SettingsInvalidError
@@ -32,7 +33,6 @@ updates_app = typer.Typer(
 )
 RoleArgument = Annotated[str, typer.Argument(help="root or targets")]
 NameArgument = Annotated[str, typer.Argument(help="Of the key.")]
-_SOON = timedelta(days=45)
 
 
 @updates_app.command("status")
@@ -45,11 +45,8 @@ def updates_status(root: RootOption = DEFAULT_ROOT) -> None:
         versions[role] = version
         days = (expires - now) / timedelta(days=1)
         typer.echo(f"{role:10} version {version}, until {expires:%Y-%m-%d %H:%M}Z ({days:.0f} days)")
-    for role in repository.due(now, _SOON):
-        if role in OFFLINE:
-            typer.echo(
-                f"DUE: {role} runs out soon: `alpr-server updates renew {role}`, then two persons sign"
-            )
+    for line in signatures_due(department, now):
+        typer.echo(f"DUE: {line}")
     for role in OFFLINE:
         draft = repository.folder.draft(role)
         if draft is not None and draft.signed.version > versions.get(role, 0):

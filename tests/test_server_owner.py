@@ -12,6 +12,8 @@ from cryptography import x509
 from typer.testing import CliRunner
 
 from server.cli import app
+from server.coming_ends import coming_ends
+from server.department import open_department
 from server.own_certificates import ending, names_of
 from server.owner import give_back
 from tests.departments import a_department
@@ -111,3 +113,20 @@ def test_the_servers_certificates_are_made_anew_and_units_trust_them(tmp_path: P
         certificate.verify_directly_issued_by(authority)
     again = CliRunner().invoke(app, ["server-certificate", "--department", str(root)])
     assert "good for alpr.example.org, 10.0.0.7 until" in again.output
+
+
+def test_what_runs_out_and_needs_persons_is_told_in_the_report_and_before_it_is_too_late(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "department"
+    a_department(root).engine.dispose()
+    department = open_department(root)
+    now = datetime.now(UTC)
+    assert coming_ends(department, now) == ()
+    later = coming_ends(department, now + timedelta(days=150))
+    assert [line for line in later if line.startswith("targets runs out on")]
+    everything = coming_ends(department, now + timedelta(days=800))
+    assert {line.split()[0] for line in everything} >= {"root", "targets"}
+    assert any(".tls.cert.pem ends on" in line for line in everything)
+    department.engine.dispose()
+    assert "WARNING" not in CliRunner().invoke(app, ["report", str(root)]).stdout
