@@ -94,6 +94,8 @@ class Batching:
             if good:
                 batch = _batch(self._new_id(), unit_id, made_at, good)
                 return self._insert(batch, [each.sequence for each in good]), batch
+        if hits:
+            return None  # other reads may wait in thousands, and are not gone through for this
         # Nothing waits but what stands under another unit's name: is it another's, or did the name go bad?
         strange = [each for (each,) in self._connection.execute(_OF_ANOTHER_UNIT, (unit_id, limit_reads))]
         good = [each for each in self._sound(strange, unit_id, made_at) if each.epoch.unit_id == unit_id]

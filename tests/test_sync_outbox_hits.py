@@ -99,3 +99,20 @@ def test_outbox_of_before_there_were_hits_first_is_taken_up(
         connection.close()
     with open_outbox(path) as outbox:
         assert (batch(outbox), outbox.counts().hits) == (["old"], 0)
+
+
+def test_asking_for_hits_does_not_go_through_all_that_waits(outbox: Outbox) -> None:
+    """Before each batch of a month's backlog it is asked whether a hit waits."""
+    epoch = SealedEpoch("many", UNIT, b"k" * 80)
+    outbox.append([SealedRead(f"many-{number}", "many", b"x" * 50) for number in range(5000)], epoch, START)
+    steps = 0
+
+    def count() -> bool:
+        nonlocal steps
+        steps += 1
+        return False
+
+    outbox._connection.set_progress_handler(count, 1)
+    assert outbox.make_batch(unit_id=UNIT, limit_reads=10, limit_bytes=10**6, now=START, hits=True) is None
+    outbox._connection.set_progress_handler(None)
+    assert 0 < steps < 1000, "of SQLite's machine: a read gone through takes some ten"
